@@ -1,0 +1,108 @@
+//! `[[listener]]`: where clients connect.
+
+use ipnet::IpNet;
+
+use crate::address::Address;
+use crate::keyword::{Keyword, TLS_WORDS};
+use crate::names::Names;
+use crate::place::Place;
+use crate::section::Section;
+
+/// A port that clients connect to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    /// Its name in logs and in a filter's `only.listener`; if none was given, the text of its address.
+    pub name: String,
+    /// Where it listens; port 0 stands for any free one.
+    pub address: Address,
+    /// How clients get TLS.
+    pub tls: ListenerTls,
+    /// The name of the upstream of every session, which exists; none: the routes decide by user.
+    pub upstream: Option<String>,
+    /// Whether passwords are taken over unencrypted connections that are not loopback.
+    pub allow_cleartext: bool,
+    /// The networks whose PROXY header is required and believed.
+    pub proxy_protocol_from: Vec<IpNet>,
+    /// The section.
+    pub place: Place,
+    /// The value of `address`.
+    pub address_place: Place,
+}
+
+/// How clients of a listener get TLS.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ListenerTls {
+    /// Not at all: `"none"`.
+    #[default]
+    None,
+    /// By the command STLS, if they want to: `"stls"`. Source: RFC 2595.
+    Stls,
+    /// By the command STLS; before it no credentials are taken, not even from loopback: `"stls-required"`.
+    StlsRequired,
+    /// From the first octet on: `"implicit"`. Source: RFC 8314.
+    Implicit,
+}
+
+impl Keyword for ListenerTls {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("none", Self::None),
+        ("stls", Self::Stls),
+        ("stls-required", Self::StlsRequired),
+        ("implicit", Self::Implicit),
+    ];
+
+    const OTHER_WORDS: &'static [(&'static str, &'static str)] = TLS_WORDS;
+}
+
+impl Listener {
+    pub(crate) fn read(mut section: Section<'_>, names: &mut Names, upstreams: &Names) -> Self {
+        let address: Option<Address> = section.require("address", "127.0.0.1:1110");
+        let name = read_name(&mut section, address.as_ref(), names);
+        let upstream: Option<String> = section.get("upstream");
+        if let Some(upstream) = &upstream {
+            upstreams.expect(upstream, &section.place_of("upstream"), section.faults());
+        }
+        let listener = Self {
+            name,
+            address: address.unwrap_or(Address { host: String::new(), port: 0 }),
+            tls: section.get("tls").unwrap_or_default(),
+            // One that can't be read is a fault already, not a missing one.
+            upstream: upstream.or_else(|| section.has("upstream").then(String::new)),
+            allow_cleartext: section.get("allow_cleartext").unwrap_or_default(),
+            proxy_protocol_from: section.list("proxy_protocol_from").into_iter().map(|(network, _)| network).collect(),
+            place: section.place().clone(),
+            address_place: section.place_of("address"),
+        };
+        if listener.allow_cleartext && listener.tls == ListenerTls::StlsRequired {
+            let place = section.place_of("allow_cleartext");
+            let message = "`allow_cleartext = true` contradicts `tls = \"stls-required\"`, which never takes cleartext";
+            section.fault(&place, message, "remove it, or write `tls = \"stls\"`");
+        }
+        section.finish();
+        listener
+    }
+}
+
+/// The name, by default the text of the address. Port 0 may be there several times, then the names are numbered.
+fn read_name(section: &mut Section<'_>, address: Option<&Address>, names: &mut Names) -> String {
+    let typed: Option<String> = section.get("name");
+    let name = match (typed, address) {
+        (Some(name), _) => name,
+        (None, Some(address)) if !section.has("name") => {
+            let mut name = address.to_string();
+            for number in 2.. {
+                if !names.is_taken(&name) {
+                    break;
+                }
+                name = format!("{address}#{number}");
+            }
+            name
+        }
+        (None, _) => {
+            names.miss();
+            return String::new();
+        }
+    };
+    names.give(&name, &section.place_of("name"), section.faults());
+    name
+}

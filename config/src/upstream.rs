@@ -1,0 +1,152 @@
+//! `[[upstream]]`: the servers that hold the mail.
+
+use std::path::PathBuf;
+
+use toml::de::DeValue;
+
+use crate::address::{Address, is_name};
+use crate::keyword::{Keyword, TLS_WORDS};
+use crate::names::Names;
+use crate::pin::Pin;
+use crate::place::Place;
+use crate::section::Section;
+use crate::setting::{Refusal, Setting, text};
+
+/// A POP3 server behind the proxy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upstream {
+    /// Its name, to which listeners and routes refer.
+    pub name: String,
+    /// Where it is; the port is not 0.
+    pub address: Address,
+    /// How the connection is encrypted.
+    pub tls: UpstreamTls,
+    /// The file of roots (PEM) that replaces the system's.
+    pub ca: Option<PathBuf>,
+    /// Public keys of which the server's certificate must have one; a match replaces the checks of chain, name, expiry.
+    pub pin_sha256: Vec<Pin>,
+    /// The name that the certificate must bear; none: the address's host.
+    pub server_name: Option<String>,
+    /// Whether the greeting keeps its APOP stamp.
+    pub apop: bool,
+    /// By which command the whole message is fetched when a client asks for its top.
+    pub top_fetch: TopFetch,
+    /// Whether a RETR of what TOP has fetched already is answered without asking the server again.
+    pub retr_once: bool,
+    /// Whether headers that filters write are believed when they come from this server, and so not stripped.
+    pub trust_headers: bool,
+    /// The section.
+    pub place: Place,
+    /// The value of `ca`, or the section.
+    pub ca_place: Place,
+}
+
+/// How a connection to an upstream is encrypted. What is named is required: there is no opportunistic mode.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum UpstreamTls {
+    /// Not at all: `"none"`.
+    #[default]
+    None,
+    /// By the command STLS: `"stls"`. Source: RFC 2595.
+    Stls,
+    /// From the first octet on: `"implicit"`. Source: RFC 8314.
+    Implicit,
+}
+
+impl Keyword for UpstreamTls {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("none", Self::None), ("stls", Self::Stls), ("implicit", Self::Implicit)];
+
+    const OTHER_WORDS: &'static [(&'static str, &'static str)] = TLS_WORDS;
+}
+
+/// By which command a whole message is fetched for a client's TOP.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum TopFetch {
+    /// TOP with as many lines as there can be, which no server counts as delivery: `"top"`.
+    Top,
+    /// RETR, for servers that cut TOP short: `"retr"`.
+    Retr,
+    /// TOP, and RETR where that turns out to be cut short: `"auto"`.
+    #[default]
+    Auto,
+}
+
+impl Keyword for TopFetch {
+    const WORDS: &'static [(&'static str, Self)] = &[("auto", Self::Auto), ("top", Self::Top), ("retr", Self::Retr)];
+}
+
+/// The name in a certificate.
+struct ServerName(String);
+
+impl Setting for ServerName {
+    fn kind() -> String {
+        "a host name".to_owned()
+    }
+
+    fn example() -> String {
+        "\"mail.internal\"".to_owned()
+    }
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Refusal> {
+        let text = text(value)?;
+        if is_name(text) || text.parse::<std::net::IpAddr>().is_ok() {
+            return Ok(Self(text.to_owned()));
+        }
+        let hint = "write a name such as `mail.internal`, or an IP address, without port";
+        Err(Refusal::value(format!("`{text}` is not a host name"), hint))
+    }
+}
+
+impl Upstream {
+    pub(crate) fn read(mut section: Section<'_>, names: &mut Names) -> Self {
+        let name: Option<String> = section.require("name", "mail");
+        match &name {
+            Some(name) => names.give(name, &section.place_of("name"), section.faults()),
+            None => names.miss(),
+        }
+        let upstream = Self {
+            name: name.unwrap_or_default(),
+            address: section
+                .require("address", "mail.internal:110")
+                .unwrap_or(Address { host: String::new(), port: 1 }),
+            tls: section.get("tls").unwrap_or_default(),
+            ca: section.path("ca"),
+            pin_sha256: section.list("pin_sha256").into_iter().map(|(pin, _)| pin).collect(),
+            server_name: section.get("server_name").map(|ServerName(name)| name),
+            apop: section.get("apop").unwrap_or(true),
+            top_fetch: section.get("top_fetch").unwrap_or_default(),
+            retr_once: section.get("retr_once").unwrap_or_default(),
+            trust_headers: section.get("trust_headers").unwrap_or_default(),
+            place: section.place().clone(),
+            ca_place: section.place_of("ca"),
+        };
+        if upstream.address.port == 0 {
+            let message = format!("`address`: `{}` has port 0, to which nothing can connect", upstream.address);
+            section.fault(&section.place_of("address"), message, "POP3 has port 110, POP3 over TLS 995");
+        }
+        upstream.check_tls(&section);
+        section.finish();
+        upstream
+    }
+
+    /// What speaks of certificates promises a check, so without TLS it is a fault and not a spare key.
+    fn check_tls(&self, section: &Section<'_>) {
+        if self.tls != UpstreamTls::None {
+            return;
+        }
+        let given = [
+            ("ca", self.ca.is_some()),
+            ("pin_sha256", !self.pin_sha256.is_empty()),
+            ("server_name", self.server_name.is_some()),
+        ];
+        for (key, _) in given.iter().filter(|(_, given)| *given) {
+            let message = format!("`{key}` checks nothing, since `tls` of `{}` is `none`", self.name);
+            section.fault(
+                &section.place_of(key),
+                message,
+                format!("write `tls = \"stls\"` or `tls = \"implicit\"`, or remove `{key}`"),
+            );
+        }
+    }
+}

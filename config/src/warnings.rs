@@ -1,0 +1,113 @@
+//! What is allowed in a configuration and yet probably not meant.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::config::Config;
+use crate::filter::Filter;
+use crate::listener::{Listener, ListenerTls};
+use crate::place::Place;
+
+/// Below it hardly any filter can start.
+const LITTLE_MEMORY: u64 = 1 << 20;
+
+/// One line for each, with the file and line where it stands.
+pub(crate) fn collect(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for listener in &config.listeners {
+        listener_warnings(listener, &mut warnings);
+    }
+    upstream_warnings(config, &mut warnings);
+    route_warnings(config, &mut warnings);
+    tls_warnings(config, &mut warnings);
+    for filter in &config.filters {
+        filter_warnings(filter, &mut warnings);
+    }
+    warnings
+}
+
+fn warn(warnings: &mut Vec<String>, place: &Place, text: &str) {
+    warnings.push(format!("{}:{}: {text}", place.path().display(), place.line()));
+}
+
+fn listener_warnings(listener: &Listener, warnings: &mut Vec<String>) {
+    let name = &listener.name;
+    let text = match (listener.tls, listener.allow_cleartext) {
+        (ListenerTls::Implicit, true) => {
+            format!("`allow_cleartext` of listener `{name}` has no effect, since all of it is encrypted")
+        }
+        (ListenerTls::None | ListenerTls::Stls, true) if !listener.address.is_loopback() => {
+            format!("listener `{name}` takes passwords in cleartext from the network (`allow_cleartext`)")
+        }
+        (ListenerTls::None, false) if !listener.address.is_loopback() => format!(
+            "listener `{name}` has no TLS, so it refuses the passwords of clients on other machines; \
+             write `tls`, or `allow_cleartext = true` if that is on purpose"
+        ),
+        _ => return,
+    };
+    warn(warnings, &listener.address_place, &text);
+}
+
+fn upstream_warnings(config: &Config, warnings: &mut Vec<String>) {
+    for upstream in &config.upstreams {
+        let fixed = config.listeners.iter().filter_map(|listener| listener.upstream.as_ref());
+        let routed = config.routes.iter().map(|route| &route.upstream);
+        if !fixed.chain(routed).any(|name| *name == upstream.name) {
+            warn(warnings, &upstream.place, &format!("no listener and no route leads to upstream `{}`", upstream.name));
+        }
+    }
+}
+
+fn route_warnings(config: &Config, warnings: &mut Vec<String>) {
+    if let (Some(route), true) =
+        (config.routes.first(), config.listeners.iter().all(|listener| listener.upstream.is_some()))
+    {
+        warn(warnings, &route.place, "routes have no effect, since every listener has an `upstream`");
+    }
+    for (index, route) in config.routes.iter().enumerate() {
+        let earlier = &config.routes[..index];
+        let same = earlier.iter().find(|earlier| earlier.user.is_any() || earlier.user == route.user);
+        if let Some(earlier) = same {
+            let text = format!(
+                "this route is never reached, since `{}` in line {} comes first",
+                earlier.user,
+                earlier.place.line()
+            );
+            warn(warnings, &route.place, &text);
+        }
+    }
+}
+
+fn tls_warnings(config: &Config, warnings: &mut Vec<String>) {
+    let Some(tls) = &config.tls else { return };
+    if config.listeners.iter().all(|listener| listener.tls == ListenerTls::None) {
+        warn(warnings, &tls.place, "the certificate is never shown, since no listener has TLS");
+    }
+    // A key that can't be looked at is a fault for whoever loads it.
+    let Ok(metadata) = std::fs::metadata(&tls.private_key) else { return };
+    if metadata.permissions().mode() & 0o004 != 0 {
+        let path = tls.private_key.display();
+        warn(
+            warnings,
+            &tls.private_key_place,
+            &format!("every user of this machine can read the private key `{path}`; chmod o-r it"),
+        );
+    }
+}
+
+fn filter_warnings(filter: &Filter, warnings: &mut Vec<String>) {
+    let name = &filter.name;
+    if filter.memory < LITTLE_MEMORY {
+        let text = format!(
+            "filter `{name}` has {} octets of memory, with less than 1 MiB hardly any can start",
+            filter.memory
+        );
+        warn(warnings, &filter.place, &text);
+    }
+    if filter.cpu > filter.timeout {
+        warn(
+            warnings,
+            &filter.place,
+            &format!("`cpu` of filter `{name}` is never used up, since its `timeout` is shorter"),
+        );
+    }
+}

@@ -1,0 +1,22 @@
+//! The functions of the WIT, by whichever host there is.
+//!
+//! Both sides have the same names and signatures (those that the bindings generator gives), so the rest of the
+//! crate is written once.
+
+#[cfg(target_family = "wasm")]
+pub(crate) use crate::component::host::{
+    Message, Part, Replacement, data_read, data_size, findings, header_fields, log,
+};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use crate::testing::host::{Message, Part, Replacement, data_read, data_size, findings, header_fields, log};
+
+/// The most octets that one call reads or writes.
+pub(crate) const CHUNK: u32 = 65_536;
+
+/// How much a line of the log matters.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Level {
+    Debug,
+    Info,
+    Warn,
+}

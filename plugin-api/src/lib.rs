@@ -1,0 +1,118 @@
+//! Write popgate filters in Rust.
+//!
+//! A filter is a type with two functions: [`Filter::configure`] makes it from its settings, [`Filter::filter`]
+//! examines one message. The macro [`export!`] turns it into a WebAssembly component:
+//!
+//! ```
+//! use popgate_plugin::{Failure, Filter, Message, Verdict};
+//!
+//! #[derive(serde::Deserialize)]
+//! #[serde(deny_unknown_fields)]
+//! struct Settings {
+//!     tag: String,
+//! }
+//!
+//! struct Tag(Settings);
+//!
+//! impl Filter for Tag {
+//!     type Settings = Settings;
+//!
+//!     fn configure(settings: Settings) -> Result<Self, String> {
+//!         Ok(Self(settings))
+//!     }
+//!
+//!     fn filter(&self, message: &Message) -> Result<Verdict, Failure> {
+//!         let subject = message.header("Subject").unwrap_or_default();
+//!         message.set_header("Subject", &format!("{} {subject}", self.0.tag))?;
+//!         Ok(Verdict::Pass)
+//!     }
+//! }
+//!
+//! popgate_plugin::export!(Tag);
+//!
+//! // The same code runs natively, so tests are ordinary tests.
+//! let tag: Tag = popgate_plugin::testing::configure(r#"{"tag": "[list]"}"#).unwrap();
+//! let message = Message::from("Subject: hello\n\ntext\n");
+//! assert_eq!(tag.filter(&message), Ok(Verdict::Pass));
+//! assert_eq!(message.edits()[0].to_string(), "set Subject: [list] hello");
+//! ```
+//!
+//! # Code map
+//!
+//! | module | is |
+//! | --- | --- |
+//! | `filter` | the trait, verdicts and failures |
+//! | `message`, `part`, `reader`, `rebuild` | what a filter reads and how it edits |
+//! | [`data`], [`log`], [`text`] | data files, the operator's log, text for people |
+//! | `settings` | JSON into the author's type, faults with their key |
+//! | `host` | the one seam: the WIT's functions, by the real host or by the one in [`testing`] |
+//! | `component` | generated bindings and the macro's other half; only in WebAssembly |
+//! | [`testing`] | a host in memory; only natively |
+
+pub mod data;
+mod filter;
+mod host;
+pub mod log;
+mod message;
+mod part;
+mod reader;
+mod rebuild;
+mod settings;
+pub mod text;
+
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+pub mod component;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+
+pub use filter::{Failure, Filter, NoSettings, Refused, TooLarge, Verdict};
+pub use message::{Finding, Header, Message, Replacement};
+pub use part::Part;
+pub use reader::Reader;
+
+/// Makes a WebAssembly component of a type that implements [`Filter`].
+///
+/// It stands once in a crate with `crate-type = ["cdylib", "rlib"]`. In a native build it only checks the
+/// type, since the names that a component exports mean nothing to a native linker.
+#[macro_export]
+macro_rules! export {
+    ($filter:ty) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            ::std::thread_local! {
+                static CONFIGURED: $crate::component::Slot<$filter> =
+                    const { $crate::component::Slot::new() };
+            }
+
+            struct Component;
+
+            impl $crate::component::Guest for Component {
+                fn configure(settings: ::std::string::String) -> ::core::result::Result<(), ::std::string::String> {
+                    CONFIGURED.with(|slot| slot.configure(&settings))
+                }
+
+                fn filter(
+                    message: $crate::component::HostMessage,
+                ) -> ::core::result::Result<$crate::component::HostVerdict, $crate::component::HostFailure> {
+                    CONFIGURED.with(|slot| slot.filter(message))
+                }
+            }
+
+            $crate::component::bindings::export!(
+                Component with_types_in $crate::component::bindings
+            );
+        };
+
+        #[cfg(not(target_family = "wasm"))]
+        const _: fn() = || {
+            fn is_filter<F: $crate::Filter>() {}
+            is_filter::<$filter>();
+        };
+    };
+}
+
+/// Compiles the example of the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Guide;

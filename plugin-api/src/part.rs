@@ -1,0 +1,114 @@
+//! A MIME part of a message.
+
+use std::fmt;
+
+use crate::{Message, Reader, Refused, TooLarge, host};
+
+/// A MIME part (RFC 2045), decoded as clients do it: a part whose encoding is broken still yields what can be
+/// decoded.
+pub struct Part<'m> {
+    pub(crate) message: &'m Message,
+    pub(crate) index: u32,
+    pub(crate) host: host::Part,
+}
+
+impl<'m> Part<'m> {
+    /// Its position among the parts of the message; 0 for the message itself.
+    #[must_use]
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The media type in lower case without parameters, `text/plain` when none is given.
+    #[must_use]
+    pub fn media_type(&self) -> String {
+        self.host.media_type()
+    }
+
+    /// A parameter of Content-Type, decoded (RFC 2231).
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        self.host.parameter(name)
+    }
+
+    /// The file name of Content-Disposition, else the `name` of Content-Type. It is what the sender wrote:
+    /// [`crate::text::clean`] makes it fit to be shown.
+    #[must_use]
+    pub fn file_name(&self) -> Option<String> {
+        self.host.file_name()
+    }
+
+    /// `inline`, `attachment` or another disposition in lower case.
+    #[must_use]
+    pub fn disposition(&self) -> Option<String> {
+        self.host.disposition()
+    }
+
+    /// The container that it is in; none for the message itself.
+    #[must_use]
+    pub fn parent(&self) -> Option<Part<'m>> {
+        self.message.part(self.host.parent()?)
+    }
+
+    /// True for `multipart/*`, and for `message/rfc822` whose inner parts are listed; it has no content of its own.
+    #[must_use]
+    pub fn is_container(&self) -> bool {
+        self.host.container()
+    }
+
+    /// True if its structure or encoding can be read in more than one way.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        self.host.ambiguous()
+    }
+
+    /// Its octets as they stand in the message, still encoded, without the headers of the part.
+    #[must_use]
+    pub fn encoded_size(&self) -> u64 {
+        self.host.encoded_size()
+    }
+
+    /// The decoded content as a stream. Text keeps its charset.
+    #[must_use]
+    pub fn content(&self) -> Reader<'static> {
+        let content = self.host.content();
+        Reader::new(move || content.read(host::CHUNK))
+    }
+
+    /// The whole decoded content.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLarge`] if it is longer than `limit` octets.
+    pub fn read_to_end(&self, limit: usize) -> Result<Vec<u8>, TooLarge> {
+        self.content().collect(limit, &format!("part {} of the message", self.index))
+    }
+
+    /// Puts a plain text of at most 65,536 octets in the place of this part and all that is in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] for a text that is too long.
+    pub fn replace(&self, text: &str) -> Result<(), Refused> {
+        self.message.host.replace_part(self.index, text).map_err(Refused)
+    }
+
+    /// Removes this part and all that is in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] for part 0, the message itself.
+    pub fn remove(&self) -> Result<(), Refused> {
+        self.message.host.remove_part(self.index).map_err(Refused)
+    }
+}
+
+impl fmt::Debug for Part<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Part")
+            .field("index", &self.index)
+            .field("media_type", &self.media_type())
+            .finish_non_exhaustive()
+    }
+}

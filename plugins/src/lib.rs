@@ -1,0 +1,69 @@
+//! The filters that popgate brings along, as WebAssembly components.
+//!
+//! The build script compiles the folders beside this one; here their components are embedded, so that popgate is
+//! one file. Their settings are in the documentation of `popgate-filter-NAME`. Nothing here runs them.
+
+/// A filter that popgate brings along.
+#[derive(Clone, Copy, Debug)]
+pub struct Bundled {
+    /// What the configuration calls it: `plugin = "virus"`.
+    pub name: &'static str,
+    /// What it does, in a few words.
+    pub summary: &'static str,
+    /// The component.
+    pub wasm: &'static [u8],
+    /// The header fields that it writes whatever its settings are. Incoming ones of these names are forged.
+    pub writes: &'static [&'static str],
+}
+
+/// All bundled filters, in the order of their names.
+pub const BUNDLED: &[Bundled] = &[
+    Bundled {
+        name: "attachments",
+        summary: "strips or holds attachments by file name and media type",
+        wasm: include_bytes!(concat!(env!("OUT_DIR"), "/attachments.wasm")),
+        writes: &[],
+    },
+    Bundled {
+        name: "rewrite",
+        summary: "rewrites the subject and other header fields by rules",
+        wasm: include_bytes!(concat!(env!("OUT_DIR"), "/rewrite.wasm")),
+        writes: &[],
+    },
+    Bundled {
+        name: "virus",
+        summary: "holds or strips the EICAR test file and files known by their SHA-256",
+        wasm: include_bytes!(concat!(env!("OUT_DIR"), "/virus.wasm")),
+        writes: &[],
+    },
+];
+
+/// The bundled filter of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Bundled> {
+    BUNDLED.iter().find(|bundled| bundled.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BUNDLED, find};
+
+    #[test]
+    fn each_filter_is_a_component_of_the_track_that_the_host_knows() {
+        assert_eq!(BUNDLED.len(), 3);
+        for bundled in BUNDLED {
+            // Magic, then version 13 of layer 1: a component, not a core module.
+            assert_eq!(bundled.wasm[..8], *b"\0asm\x0d\0\x01\0", "{}", bundled.name);
+            let export = b"popgate:filter/filter@0.1.0";
+            assert!(bundled.wasm.windows(export.len()).any(|window| window == export), "{}", bundled.name);
+            assert!(!bundled.summary.is_empty());
+        }
+    }
+
+    #[test]
+    fn filters_are_found_by_name() {
+        assert!(BUNDLED.is_sorted_by_key(|bundled| bundled.name));
+        assert_eq!(find("virus").map(|bundled| bundled.name), Some("virus"));
+        assert!(find("Virus").is_none() && find("").is_none());
+    }
+}

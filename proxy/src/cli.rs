@@ -1,0 +1,125 @@
+//! Arguments in, exit code out.
+//!
+//! Data goes to standard output, everything for people to standard error. Exit codes: 0 done, 1 failed while running, 2 usage
+//! or configuration.
+
+mod check;
+mod demo;
+mod filter;
+mod load;
+mod logging;
+mod privileges;
+mod run;
+mod server;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use logging::LogFormat;
+
+/// Ended as wanted.
+const DONE: u8 = 0;
+/// Failed while running.
+const FAILED: u8 = 1;
+/// Usage or configuration is at fault.
+const USAGE: u8 = 2;
+
+/// A POP3 proxy that passes every downloaded message through sandboxed WebAssembly filters.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// How log lines look on standard error.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or directives such as `info,popgate::filter=debug`.
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Try it: the proxy with all bundled filters before a sample server with sample mail.
+    Demo(DemoArguments),
+    /// Run the proxy.
+    Run(ConfigArgument),
+    /// Check the whole configuration, filters and certificates included.
+    Check(ConfigArgument),
+    /// Run the filters over messages.
+    Filter(FilterArguments),
+}
+
+/// The configuration to use.
+#[derive(Debug, Args)]
+struct ConfigArgument {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct DemoArguments {
+    /// Act as the client too: fetch every message through the proxy, print what became of it, and exit.
+    #[arg(long)]
+    once: bool,
+}
+
+#[derive(Debug, Args)]
+struct FilterArguments {
+    /// Use the filters of this configuration. Without it and without --plugin: all bundled filters with their defaults.
+    #[arg(long, value_name = "FILE", conflicts_with = "plugin")]
+    config: Option<PathBuf>,
+    /// Use this one plugin: a bundled name or the path of a .wasm file.
+    #[arg(long, value_name = "PLUGIN")]
+    plugin: Option<String>,
+    /// Print reports as JSON, one object a line.
+    #[arg(long)]
+    json: bool,
+    /// Write the resulting messages into this folder.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The login name that filters are told.
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Messages, or folders of messages; standard input without any.
+    #[arg(value_name = "MAIL|DIR")]
+    mails: Vec<PathBuf>,
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let quiet = matches!(
+        arguments.command,
+        Command::Filter(_) | Command::Check(_) | Command::Demo(DemoArguments { once: true })
+    );
+    if let Err(error) = logging::start(arguments.log_format, arguments.log.as_deref(), quiet) {
+        eprintln!("error: {error}");
+        return USAGE.into();
+    }
+    if matches!(arguments.command, Command::Run(_) | Command::Demo(_)) {
+        privileges::harden();
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime does not start: {error}");
+            return FAILED.into();
+        }
+    };
+    let code = runtime.block_on(async {
+        match arguments.command {
+            Command::Demo(demo) => demo::main(demo.once).await,
+            Command::Run(run) => run::main(&run.config).await,
+            Command::Check(check) => check::main(&check.config).await,
+            Command::Filter(filter) => filter::main(filter).await,
+        }
+    });
+    // A filter or a spool write that is still under way must not hold the end up.
+    runtime.shutdown_background();
+    code.into()
+}

@@ -1,0 +1,41 @@
+//! `popgate check`: everything that `run` would load, without opening a port.
+
+use std::path::Path;
+
+use super::load::Plugins;
+use super::server::{Parts, StartError};
+use super::{DONE, FAILED, USAGE, run};
+
+/// Checks a configuration.
+pub(super) async fn main(path: &Path) -> u8 {
+    match check(path).await {
+        Ok(()) => DONE,
+        Err(StartError::Configuration(text)) => {
+            eprintln!("{}", text.trim_end());
+            USAGE
+        }
+        Err(StartError::Running(text)) => {
+            eprintln!("{}", text.trim_end());
+            FAILED
+        }
+    }
+}
+
+async fn check(path: &Path) -> Result<(), StartError> {
+    let config = run::configuration(path)?;
+    Parts::load(&config, &mut Plugins::default(), None).await?;
+    println!("{} is good", path.display());
+    for listener in &config.listeners {
+        let target = listener.upstream.as_deref().unwrap_or("the user's route");
+        println!("  listener {:<16} {:<22} to {target}", listener.name, listener.address.to_string());
+    }
+    for upstream in &config.upstreams {
+        println!("  upstream {:<16} {}", upstream.name, upstream.address);
+    }
+    for filter in &config.filters {
+        let writes = filter.data.keys().cloned().collect::<Vec<_>>().join(", ");
+        let data = if writes.is_empty() { String::new() } else { format!(", data {writes}") };
+        println!("  filter   {:<16} loaded{data}", filter.name);
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! Everything of a configuration that sessions use, loaded and checked.
+
+use std::collections::HashMap;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use popgate_config::{Config, Listener, ListenerTls, Tls};
+use tracing::warn;
+
+use super::StartError;
+use crate::cli::load::Plugins;
+use crate::message::{Budget, Limits};
+use crate::net::{Admission, CertificateFiles, CertificateSource, LoginDelays, ServerTls, UserLimits, own_certificate};
+use crate::session::driver::{Observer, Services, Times};
+use crate::store::{Poison, Quarantine};
+use crate::upstream::{Opener, Router};
+
+/// Octets of a message that stay in memory; a larger one goes to a spool file.
+pub(in crate::cli) const IN_MEMORY: u64 = 1024 * 1024;
+
+/// The folder of spool files; they have no name in it.
+pub(in crate::cli) fn spool(config: &Config) -> PathBuf {
+    config.state_dir.join("spool")
+}
+
+/// What connections get that come in while a configuration is in force.
+pub(in crate::cli) struct Parts {
+    pub(super) services: Arc<Services>,
+    pub(super) listeners: HashMap<String, Listener>,
+    pub(super) tls: Option<Arc<ServerTls>>,
+    pub(super) admission: Admission,
+    pub(super) handshake: Duration,
+    pub(super) bad_commands: u32,
+    authority: Option<PathBuf>,
+}
+
+impl Parts {
+    /// Loads all of it; opens no port.
+    pub(in crate::cli) async fn load(
+        config: &Config,
+        plugins: &mut Plugins,
+        observer: Option<Observer>,
+    ) -> Result<Self, StartError> {
+        let spool = spool(config);
+        for folder in [&config.state_dir, &spool] {
+            make_folder(folder)?;
+        }
+        let chain = plugins.chain(config).await.map_err(StartError::Configuration)?;
+        let (tls, authority) = certificate(config)?;
+        let opener = Opener::new(config).map_err(|error| StartError::Configuration(format!("error: {error}")))?;
+        let running =
+            |what: &'static str| move |error: std::io::Error| StartError::Running(format!("error: {what}: {error}"));
+        let limits = &config.limits;
+        let services = Services {
+            opener,
+            router: Router::new(config),
+            chain,
+            quarantine: Arc::new(Quarantine::open(&config.state_dir).map_err(running("the quarantine"))?),
+            poison: Arc::new(Poison::open(&config.state_dir).map_err(running("the notes on failures"))?),
+            delays: LoginDelays::new(limits.login_failures_per_minute as usize),
+            users: UserLimits::new(limits.sessions_per_user),
+            message: Limits { memory: IN_MEMORY, max: limits.max_message, spool },
+            budget: Arc::new(Budget::new(limits.memory_total, limits.spool_total)),
+            times: Times { login: limits.login, idle: limits.idle, stall: limits.stall, handshake: limits.connect },
+            kept_per_session: limits.kept_per_session,
+            observer,
+        };
+        Ok(Self {
+            services: Arc::new(services),
+            listeners: config.listeners.iter().map(|listener| (listener.name.clone(), listener.clone())).collect(),
+            tls,
+            admission: Admission::new(limits.sessions, limits.sessions_per_address),
+            handshake: limits.connect,
+            bad_commands: limits.bad_commands,
+            authority,
+        })
+    }
+
+    /// The file of the own certificate authority, if one was made.
+    pub(super) fn authority(&self) -> Option<&Path> {
+        self.authority.as_deref()
+    }
+}
+
+/// The parts that are in force now.
+pub(super) fn current(parts: &RwLock<Arc<Parts>>) -> Arc<Parts> {
+    Arc::clone(&parts.read().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn make_folder(path: &Path) -> Result<(), StartError> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+        StartError::Running(format!(
+            "error: the folder `{}` can't be made: {error}\nhint: set `state_dir` to a folder that popgate may write",
+            path.display()
+        ))
+    })
+}
+
+/// The certificate towards clients: the configured one, or one of an own authority; none if no listener needs one.
+fn certificate(config: &Config) -> Result<(Option<Arc<ServerTls>>, Option<PathBuf>), StartError> {
+    if config.listeners.iter().all(|listener| listener.tls == ListenerTls::None) {
+        return Ok((None, None));
+    }
+    let (files, authority) = match &config.tls {
+        Some(tls) => (CertificateFiles::from(tls), None),
+        None => {
+            let hosts = config.listeners.iter().map(|listener| listener.address.host.clone()).collect::<Vec<_>>();
+            let own = own_certificate(&config.state_dir, &hosts)
+                .map_err(|error| StartError::Running(format!("error: {error}")))?;
+            (own.files, Some(own.authority))
+        }
+    };
+    let source = CertificateSource::open(&files).map_err(|error| match &config.tls {
+        Some(tls) => config_fault(config, tls, &error.to_string()),
+        None => StartError::Running(format!("error: {error}")),
+    })?;
+    for warning in source.warnings() {
+        warn!("{warning}");
+    }
+    let tls = ServerTls::new(Arc::new(source)).map_err(|error| StartError::Running(format!("error: TLS: {error}")))?;
+    Ok((Some(Arc::new(tls)), authority))
+}
+
+/// A fault of `[tls]`, at its place.
+fn config_fault(config: &Config, tls: &Tls, text: &str) -> StartError {
+    let (message, hint) = text.split_once("\nhint: ").unwrap_or((text, "see config/README.md"));
+    StartError::Configuration(config.fault_at(&tls.place, message, hint).to_string())
+}

@@ -1,0 +1,100 @@
+//! From an open port to a session: accept, believe a PROXY header, admit, encrypt.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, RwLock};
+
+use popgate_config::{Listener, ListenerTls};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+use tracing::{Instrument, debug, info_span, warn};
+
+use super::Parts;
+use super::parts::current;
+use crate::net::{self, Door, Header, Stream};
+use crate::session::Policy;
+use crate::session::driver::{self, Arrival};
+
+/// Accepts for ever.
+pub(super) async fn accept(parts: Arc<RwLock<Arc<Parts>>>, name: String, socket: TcpListener, alive: mpsc::Sender<()>) {
+    loop {
+        // Leave to accept first: a flood of clients must not use up the descriptors.
+        let door = current(&parts).admission.door().await;
+        let (tcp, peer) = net::accept(&socket).await;
+        let parts = current(&parts);
+        let (name, alive) = (name.clone(), alive.clone());
+        tokio::spawn(async move {
+            let span = info_span!("session", client = %peer.ip(), listener = name);
+            receive(&parts, &name, tcp, peer, door).instrument(span).await;
+            drop(alive);
+        });
+    }
+}
+
+/// Takes one client from its first octet to the end of its session.
+async fn receive(parts: &Parts, name: &str, tcp: TcpStream, peer: SocketAddr, door: Door) {
+    let Some(listener) = parts.listeners.get(name) else { return };
+    let mut stream = Stream::new(tcp);
+    let client = match source(parts, listener, &mut stream, peer).await {
+        Ok(client) => client,
+        Err(error) => return warn!(%error, "connection refused"),
+    };
+    let _permit = match parts.admission.admit(door, client.ip()) {
+        Ok(permit) => permit,
+        Err((reason, _door)) => {
+            warn!(%client, %reason, "connection refused");
+            if listener.tls != ListenerTls::Implicit {
+                let reply = format!("-ERR [SYS/TEMP] {reason}\r\n");
+                let told = async { stream.write_all(reply.as_bytes()).await.and(stream.shutdown().await) };
+                let _ = timeout(parts.handshake, told).await;
+            }
+            return;
+        }
+    };
+    if listener.tls == ListenerTls::Implicit {
+        let Some(tls) = &parts.tls else { return };
+        stream = match timeout(parts.handshake, tls.accept(stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return debug!(%error, "no TLS"),
+            Err(_) => return debug!("no TLS in time"),
+        };
+    }
+    let arrival = Arrival {
+        stream,
+        client,
+        listener: name.into(),
+        upstream: listener.upstream.clone(),
+        tls: parts.tls.clone(),
+        policy: policy(parts, listener, client),
+    };
+    driver::serve(Arc::clone(&parts.services), arrival).await;
+}
+
+/// The client's address: the connection's, or the one in a trusted balancer's PROXY header.
+async fn source(
+    parts: &Parts,
+    listener: &Listener,
+    stream: &mut Stream,
+    peer: SocketAddr,
+) -> Result<SocketAddr, net::ReadHeaderError> {
+    if !net::is_trusted(&listener.proxy_protocol_from, peer.ip()) {
+        return Ok(peer);
+    }
+    match net::read_header(stream, Instant::now() + parts.handshake).await? {
+        Header::Proxied { source, .. } => Ok(source),
+        Header::Local => Ok(peer),
+    }
+}
+
+fn policy(parts: &Parts, listener: &Listener, client: SocketAddr) -> Policy {
+    Policy {
+        client: client.ip().to_canonical(),
+        implicit_tls: listener.tls == ListenerTls::Implicit,
+        stls: matches!(listener.tls, ListenerTls::Stls | ListenerTls::StlsRequired),
+        encryption_required: listener.tls == ListenerTls::StlsRequired,
+        allow_cleartext: listener.allow_cleartext,
+        fixed_upstream: listener.upstream.is_some(),
+        bad_commands: parts.bad_commands,
+    }
+}

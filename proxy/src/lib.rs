@@ -1,0 +1,62 @@
+//! popgate: a POP3 proxy that passes every downloaded message through sandboxed WebAssembly filters.
+//!
+//! # The picture
+//!
+//! ```text
+//!  client ── net ──> session ──> driver ──> upstream ── net ──> POP3 server
+//!                       ^           │
+//!                       │           ├─> message      one mail: memory or spool file, views, edits
+//!                     pop3          ├─> filter       the chain: verdicts, failures, policies
+//!                  (the protocol    │     └─ plugin  wasm components behind the trait `Filter`
+//!                   as values)      └─> store        quarantine, failures that repeat
+//! ```
+//!
+//! The data's way, once each way, no back and forth:
+//!
+//! ```text
+//! client bytes   -> net::Stream -> pop3::Command -> session (decides) -> driver -> upstream
+//! upstream bytes -> pop3 body decoder -> Message (un-stuffed) -> filter chain -> edits -> pop3 body encoder -> client
+//! ```
+//!
+//! Mail that no filter asks for never becomes a `Message`: it streams through a fixed buffer, dots untouched.
+//!
+//! # The code map
+//!
+//! | module | is | may use |
+//! | --- | --- | --- |
+//! | [`pop3`] | the protocol as values: lines, commands, replies, capabilities, dot-stuffing, SASL framing | nothing of popgate |
+//! | [`message`] | one mail: octets in memory or in an unlinked, mapped spool file; lazily parsed views; edits and how they become octets | nothing of popgate |
+//! | [`filter`] | the trait `Filter`, verdicts, the chain, policies for failures | `message` |
+//! | [`plugin`] | wasm filters: engine, catalogue, limits, host functions; one adapter file per API track | `filter`, `message`, `store`, the configuration, the bundled plugins |
+//! | [`store`] | state on disk: quarantine, repeated failures | the configuration |
+//! | [`session`] | the client-facing state machine without I/O; `session::driver` is the one that awaits | `pop3`; the driver also `message`, `filter`, `upstream`, `net`, `store` |
+//! | [`upstream`] | choosing a server, connecting, the conversation in step | `pop3`, `net`, the configuration |
+//! | [`net`] | streams (plain or TLS), listeners, admission, PROXY protocol, certificates | the configuration |
+//! | [`demo`] | the embedded sample POP3 server with sample mail | `pop3`, `net` |
+//! | [`cli`] | arguments in, exit code out | all |
+//!
+//! The test `architecture` holds this table.
+//!
+//! # Invariants, by what is deliberately absent
+//!
+//! * No DELE, RSET or QUIT that the client did not send, and no QUIT for a client that vanished: what the upstream
+//!   deletes is what the client has asked for to the end.
+//! * No final dot on a message that is not complete: the connection ends without it instead.
+//! * No octet of a replacement before the original is durable in quarantine.
+//! * No octet from before a TLS handshake behind it, on either side.
+//! * No second command in flight before the login, whatever the upstream announces; none at all of the proxy's own that
+//!   the client could see.
+//! * No instance of a filter that sees two messages.
+//! * No credential and no message text in logs: spans carry verbs, never arguments.
+//! * No buffer or queue without a bound, and no wait for the network without a deadline.
+
+pub mod cli;
+pub mod demo;
+pub mod filter;
+pub mod message;
+pub mod net;
+pub mod plugin;
+pub mod pop3;
+pub mod session;
+pub mod store;
+pub mod upstream;

@@ -1,0 +1,7 @@
+//! The popgate program; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    popgate::cli::main()
+}

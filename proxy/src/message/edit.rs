@@ -1,0 +1,191 @@
+//! What a filter may change, what is refused, and how a list of changes becomes a new message.
+
+use bytes::Bytes;
+
+use super::rewrite::{Body, HeadLines};
+use super::{BuildError, Message, Octets, repair};
+
+/// Octets of the value of a header field that a filter writes, at most.
+pub const VALUE_MAX: usize = 16 * 1024;
+
+/// Octets of the text that takes the place of a part, at most.
+pub const REPLACEMENT_MAX: usize = 64 * 1024;
+
+/// Characters of a header field's name, at most; with its colon it then leaves room for a value (RFC 2047 has 76).
+const NAME_MAX: usize = 76;
+
+/// One change of a message. Part indices are those of [`Message::parts`] of the unchanged message.
+#[derive(Clone, Debug)]
+pub enum Edit {
+    /// Adds a header field in front of all others.
+    AddHeader {
+        /// The field's name.
+        name: String,
+        /// Its value, neither encoded nor folded.
+        value: String,
+    },
+    /// Gives the first field of this name a new value and removes all further ones; adds one if there is none.
+    SetHeader {
+        /// The field's name; a field that stands keeps its own spelling.
+        name: String,
+        /// Its value, neither encoded nor folded.
+        value: String,
+    },
+    /// Removes all fields of this name.
+    RemoveHeader {
+        /// The field's name.
+        name: String,
+    },
+    /// Puts a plain text in the place of a part and all that is in it.
+    ///
+    /// A part that lies inside an encoded message stands for the outermost encoded part around it.
+    ReplacePart {
+        /// The part.
+        index: usize,
+        /// The text, with line ends of any kind.
+        text: String,
+    },
+    /// Removes a part and all that is in it; where a container would be left empty, a part with an empty text stays.
+    ///
+    /// A part that lies inside an encoded message stands for the outermost encoded part around it.
+    RemovePart {
+        /// The part; not 0.
+        index: usize,
+    },
+    /// Puts another message in the place of this one, its line ends and overlong lines repaired.
+    ReplaceMessage(Message),
+}
+
+/// Why an edit is refused: it would break the mail.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    /// Not a header field name (RFC 5322: printable ASCII without colon), or longer than 76 characters.
+    #[error("`{0}` is not a header field name")]
+    HeaderName(String),
+    /// A value that would end the field or start another.
+    #[error("a header value may not contain CR, LF or NUL")]
+    HeaderValue,
+    /// A value or text above its limit.
+    #[error("{what} is larger than {max} octets")]
+    TooLong {
+        /// What is too long.
+        what: &'static str,
+        /// The limit in octets.
+        max: usize,
+    },
+    /// There is no part of this index.
+    #[error("there is no part {0}")]
+    NoSuchPart(usize),
+    /// Part 0 is the message, which can be replaced but not removed.
+    #[error("part 0 is the message itself and can't be removed")]
+    RemoveRoot,
+    /// A replacement that does not begin with header fields and a blank line.
+    #[error("the replacement has no valid header block")]
+    NoHeader,
+    /// The repaired replacement found no room.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
+impl Edit {
+    /// Whether this edit can be made to `message`. Called when a filter asks for it, so that it hears the reason.
+    ///
+    /// # Errors
+    /// Says what is wrong with the edit.
+    pub fn check(&self, message: &Message) -> Result<(), EditError> {
+        match self {
+            Self::AddHeader { name, value } | Self::SetHeader { name, value } => {
+                check_name(name)?;
+                check_value(value)
+            }
+            Self::RemoveHeader { name } => check_name(name),
+            Self::ReplacePart { index, text } => {
+                check_length("the text", text, REPLACEMENT_MAX)?;
+                check_part(*index, message)
+            }
+            Self::RemovePart { index: 0 } => Err(EditError::RemoveRoot),
+            Self::RemovePart { index } => check_part(*index, message),
+            Self::ReplaceMessage(replacement) => repair::check_head(replacement),
+        }
+    }
+
+    /// Whether content is lost by this edit, so that the original has to be kept in quarantine first.
+    #[must_use]
+    pub fn takes_content(&self) -> bool {
+        matches!(self, Self::ReplacePart { .. } | Self::RemovePart { .. } | Self::ReplaceMessage(_))
+    }
+}
+
+fn check_name(name: &str) -> Result<(), EditError> {
+    let ftext = |octet: u8| matches!(octet, 33..=57 | 59..=126);
+    if name.is_empty() || name.len() > NAME_MAX || !name.bytes().all(ftext) {
+        return Err(EditError::HeaderName(name.chars().take(NAME_MAX).collect::<String>().escape_debug().to_string()));
+    }
+    Ok(())
+}
+
+fn check_value(value: &str) -> Result<(), EditError> {
+    if value.contains(['\r', '\n', '\0']) {
+        return Err(EditError::HeaderValue);
+    }
+    check_length("the header value", value, VALUE_MAX)
+}
+
+fn check_length(what: &'static str, text: &str, max: usize) -> Result<(), EditError> {
+    if text.len() > max {
+        return Err(EditError::TooLong { what, max });
+    }
+    Ok(())
+}
+
+fn check_part(index: usize, message: &Message) -> Result<(), EditError> {
+    if index >= message.parts().len() {
+        return Err(EditError::NoSuchPart(index));
+    }
+    Ok(())
+}
+
+/// See [`Message::apply`].
+pub(super) fn apply(message: &Message, edits: &[Edit]) -> Result<Message, EditError> {
+    edits.iter().try_for_each(|edit| edit.check(message))?;
+    let replacement = edits.iter().rev().find_map(|edit| match edit {
+        Edit::ReplaceMessage(replacement) => Some(replacement),
+        _ => None,
+    });
+    let base = match replacement {
+        Some(replacement) => repair::repaired(replacement, message.0.origin.as_ref())?,
+        None => message.clone(),
+    };
+    let mut body = Body::of(&base);
+    let mut head = None;
+    for edit in edits {
+        match edit {
+            Edit::AddHeader { name, value } => lines(&mut head, &base).add(name, value),
+            Edit::SetHeader { name, value } => lines(&mut head, &base).set(name, value),
+            Edit::RemoveHeader { name } => lines(&mut head, &base).remove(name),
+            Edit::ReplacePart { index, text } if replacement.is_none() => body.replace(*index, text),
+            Edit::RemovePart { index } if replacement.is_none() => body.remove(*index),
+            Edit::ReplacePart { .. } | Edit::RemovePart { .. } | Edit::ReplaceMessage(_) => {}
+        }
+    }
+    if let Some(text) = body.whole() {
+        let lines = lines(&mut head, &base);
+        lines.describe(text);
+        lines.require_mime();
+    }
+    let mut octets = Octets::default();
+    match head.filter(HeadLines::is_changed) {
+        Some(lines) => octets.push(Bytes::from(lines.into_block())),
+        None => octets.push_range(&base.0.octets, 0..base.head_len()),
+    }
+    body.write(&mut octets);
+    Ok(Message::new(octets, base.0.origin.clone()))
+}
+
+/// The header block as lines, from the first edit that needs them.
+fn lines<'a>(head: &'a mut Option<HeadLines>, message: &Message) -> &'a mut HeadLines {
+    head.get_or_insert_with(|| HeadLines::of(message))
+}
+
+#[cfg(test)]
+mod tests;

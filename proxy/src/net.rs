@@ -1,0 +1,26 @@
+//! Connections: streams in clear or under TLS, listeners, admission, the PROXY protocol, certificates.
+//!
+//! Knows nothing of POP3: what is said on a connection, and when TLS begins on it, others decide.
+
+mod authority;
+mod certificate;
+mod client_tls;
+mod connect;
+mod limits;
+mod listen;
+mod login_delay;
+mod proxy_protocol;
+mod server_tls;
+mod stream;
+mod tls;
+
+pub use authority::{AuthorityError, OwnCertificate, own_certificate};
+pub use certificate::{CertificateFault, CertificateFiles, CertificateSource};
+pub use client_tls::{ClientTls, ClientTlsError, Reason, Refusal};
+pub use connect::{ConnectError, connect};
+pub use limits::{Admission, Door, Permit, TooMany, UserLimits, UserPermit};
+pub use listen::{BindError, accept, bind};
+pub use login_delay::{LoginDelays, Penalty};
+pub use proxy_protocol::{Header, HeaderError, Progress, ReadHeaderError, is_trusted, parse, read_header};
+pub use server_tls::{AcceptError, ServerTls};
+pub use stream::Stream;

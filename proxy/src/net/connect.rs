@@ -1,0 +1,230 @@
+//! Connecting to a server: every address of its name, within one span of time.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use popgate_config::Address;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// How long an address is alone before the next is tried beside it. Source: RFC 8305 section 5.
+const STAGGER: Duration = Duration::from_millis(250);
+/// The most addresses of a name that are tried.
+const MAX_ADDRESSES: usize = 64;
+
+/// Why no connection came about.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The name has no address.
+    #[error("the name `{host}` can't be resolved: {error}")]
+    NameNotFound {
+        /// The name.
+        host: String,
+        /// What the resolver says.
+        error: io::Error,
+    },
+    /// Nothing listens there.
+    #[error("`{address}` refuses connections (tried {tried})")]
+    Refused {
+        /// The address as it is configured.
+        address: String,
+        /// The resolved addresses.
+        tried: String,
+    },
+    /// No way leads there.
+    #[error("`{address}` can't be reached: {error} (tried {tried})")]
+    Unreachable {
+        /// The address as it is configured.
+        address: String,
+        /// The resolved addresses.
+        tried: String,
+        /// What the system says of the last one.
+        error: io::Error,
+    },
+    /// No answer in time.
+    #[error("`{address}` did not answer within {within:?}")]
+    TimedOut {
+        /// The address as it is configured.
+        address: String,
+        /// The time that was given.
+        within: Duration,
+    },
+}
+
+impl ConnectError {
+    /// The next step for an operator.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NameNotFound { .. } => "check the spelling of the upstream's address and this machine's DNS",
+            Self::Refused { .. } => "is the server running, and is the port right (110, or 995 for implicit TLS)?",
+            Self::Unreachable { .. } => "check the network and the firewall between this machine and the server",
+            Self::TimedOut { .. } => "a firewall may swallow the connection; `limits.connect` is the time given",
+        }
+    }
+}
+
+/// Connects to the first address of a name that answers. All are tried, a quarter of a second apart or closer where
+/// they are many, so that each has its chance `within` the time.
+///
+/// # Errors
+///
+/// When the name is not known or no address answers.
+pub async fn connect(address: &Address, within: Duration) -> Result<TcpStream, ConnectError> {
+    let deadline = Instant::now() + within;
+    let timed_out = || ConnectError::TimedOut { address: shown(address), within };
+    let host = bare(&address.host);
+    let resolved = timeout_at(deadline, lookup_host((host, address.port))).await.map_err(|_| timed_out())?;
+    let not_found = |error| ConnectError::NameNotFound { host: address.host.clone(), error };
+    let addresses = ordered(resolved.map_err(not_found)?);
+    if addresses.is_empty() {
+        return Err(not_found(io::Error::new(io::ErrorKind::NotFound, "it has no address")));
+    }
+    let tried = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match timeout_at(deadline, race(addresses, within)).await {
+        Err(_) => Err(timed_out()),
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Err(ConnectError::Refused { address: shown(address), tried })
+        }
+        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Err(timed_out()),
+        Ok(Err(error)) => Err(ConnectError::Unreachable { address: shown(address), tried, error }),
+    }
+}
+
+/// Starts an attempt at each address in turn, the next one early when one fails; the first connection wins.
+async fn race(mut waiting: VecDeque<SocketAddr>, within: Duration) -> io::Result<TcpStream> {
+    let addresses = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
+    let stagger = STAGGER.min(within / (addresses + 1));
+    // Dropping the set ends the attempts that are left.
+    let mut attempts = JoinSet::new();
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    loop {
+        if let Some(address) = waiting.pop_front() {
+            attempts.spawn(TcpStream::connect(address));
+        } else if attempts.is_empty() {
+            return Err(failure);
+        }
+        let next = Instant::now() + stagger;
+        tokio::select! {
+            Some(attempt) = attempts.join_next() => match attempt.map_err(io::Error::other).flatten() {
+                Ok(stream) => return prepared(stream),
+                // A refusal tells more than a missing route of the other address family.
+                Err(error) if failure.kind() != io::ErrorKind::ConnectionRefused => failure = error,
+                Err(_) => {}
+            },
+            () = sleep_until(next), if !waiting.is_empty() => {}
+        }
+    }
+}
+
+fn prepared(stream: TcpStream) -> io::Result<TcpStream> {
+    stream.set_nodelay(true)?;
+    // A server that vanished without a word is noticed before a session's deadlines are over.
+    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
+    SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+    Ok(stream)
+}
+
+/// The address families by turns, beginning with the one that the resolver prefers. Source: RFC 8305 section 4.
+fn ordered(resolved: impl Iterator<Item = SocketAddr>) -> VecDeque<SocketAddr> {
+    let mut resolved: Vec<_> = resolved.take(MAX_ADDRESSES).collect();
+    resolved.dedup();
+    let first_is_v6 = resolved.first().is_some_and(SocketAddr::is_ipv6);
+    let (mut first, mut second): (VecDeque<_>, VecDeque<_>) =
+        resolved.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let mut ordered = VecDeque::new();
+    while !first.is_empty() || !second.is_empty() {
+        ordered.extend(first.pop_front());
+        ordered.extend(second.pop_front());
+    }
+    ordered
+}
+
+/// A host without the brackets of an IPv6 literal.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+fn shown(address: &Address) -> String {
+    let host = bare(&address.host);
+    if host.contains(':') { format!("[{host}]:{}", address.port) } else { format!("{host}:{}", address.port) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_secs(10);
+
+    fn address(host: &str, port: u16) -> Address {
+        Address { host: host.into(), port }
+    }
+
+    #[test]
+    fn the_address_families_take_turns() {
+        let parse = |list: &[&str]| -> Vec<SocketAddr> { list.iter().map(|text| text.parse().unwrap()).collect() };
+        let resolved = parse(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]);
+        let expected = parse(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]);
+        assert_eq!(Vec::from(ordered(resolved.into_iter())), expected);
+        let resolved = parse(&["1.1.1.1:1", "2.2.2.2:1", "[::1]:1"]);
+        let expected = parse(&["1.1.1.1:1", "[::1]:1", "2.2.2.2:1"]);
+        assert_eq!(Vec::from(ordered(resolved.into_iter())), expected);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_does_not_hide_one_that_answers() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addresses = [closed.local_addr().unwrap(), listener.local_addr().unwrap()];
+        drop(closed);
+        let stream = race(addresses.into(), WITHIN).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), addresses[1]);
+        assert!(stream.nodelay().unwrap());
+    }
+
+    #[tokio::test]
+    async fn errors_say_what_is_wrong_and_where() {
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = closed.local_addr().unwrap().port();
+        drop(closed);
+        let refused = connect(&address("localhost", port), WITHIN).await.unwrap_err();
+        assert!(matches!(refused, ConnectError::Refused { .. }), "{refused}");
+        assert!(refused.to_string().starts_with(&format!("`localhost:{port}` refuses connections")), "{refused}");
+        // A label is too long for any name server to be asked.
+        let name = "x".repeat(64);
+        let unknown = connect(&address(&name, 110), WITHIN).await.unwrap_err();
+        assert!(matches!(unknown, ConnectError::NameNotFound { .. }), "{unknown}");
+        assert!(unknown.to_string().contains(&format!("`{name}`")), "{unknown}");
+    }
+
+    #[tokio::test]
+    async fn the_time_given_is_kept() {
+        // A listener whose queue is full answers no more.
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(0).unwrap();
+        let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+        let within = Duration::from_millis(50);
+        let mut kept = Vec::new();
+        let error = loop {
+            match connect(&address("127.0.0.1", port), within).await {
+                Ok(stream) => kept.push(stream),
+                Err(error) => break error,
+            }
+            assert!(kept.len() < 64, "the queue never filled");
+        };
+        assert!(matches!(error, ConnectError::TimedOut { .. }), "{error}");
+    }
+
+    #[test]
+    fn ipv6_literals_are_shown_with_brackets() {
+        assert_eq!(shown(&address("::1", 995)), "[::1]:995");
+        assert_eq!(shown(&address("[::1]", 995)), "[::1]:995");
+        assert_eq!(shown(&address("mail.example.org", 995)), "mail.example.org:995");
+    }
+}

@@ -1,0 +1,153 @@
+//! One connection, in clear or under TLS, read and written the same way.
+//!
+//! Holds no buffer of its own. Under TLS an end without `close_notify` is [`io::ErrorKind::UnexpectedEof`], so that
+//! nobody who cuts a connection can pass for a peer that has finished.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
+
+/// A connection to a client or to an upstream.
+#[derive(Debug)]
+pub struct Stream(Layer);
+
+#[derive(Debug)]
+enum Layer {
+    Clear(TcpStream),
+    /// Boxed: the state of TLS is a kilobyte, and a plain connection should not carry it.
+    Encrypted(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// A connection in clear. Small writes are sent at once from here on (TCP_NODELAY): a reply must not wait for the
+    /// acknowledgement of the one before.
+    #[must_use]
+    pub fn new(tcp: TcpStream) -> Self {
+        // Fails only on a connection that is broken already; the first read says so.
+        let _ = tcp.set_nodelay(true);
+        Self(Layer::Clear(tcp))
+    }
+
+    pub(super) fn encrypted(tls: impl Into<TlsStream<TcpStream>>) -> Self {
+        Self(Layer::Encrypted(Box::new(tls.into())))
+    }
+
+    /// The connection below, if it is still in clear.
+    pub(super) fn into_clear(self) -> Option<TcpStream> {
+        match self.0 {
+            Layer::Clear(tcp) => Some(tcp),
+            Layer::Encrypted(_) => None,
+        }
+    }
+
+    /// Whether TLS protects the connection.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self.0, Layer::Encrypted(_))
+    }
+
+    /// The other end's address.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is broken.
+    pub fn peer(&self) -> io::Result<SocketAddr> {
+        self.tcp().peer_addr()
+    }
+
+    /// The address at this end.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is broken.
+    pub fn local(&self) -> io::Result<SocketAddr> {
+        self.tcp().local_addr()
+    }
+
+    /// Waits until a read may give something, without a buffer being held meanwhile. Cancellation-safe.
+    ///
+    /// May return early: what came can be TLS's own, with nothing in it for the reader.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is broken.
+    pub async fn readable(&mut self) -> io::Result<()> {
+        if let Layer::Encrypted(tls) = &mut self.0
+            && has_plaintext(tls)
+        {
+            return Ok(());
+        }
+        self.tcp().readable().await
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match &self.0 {
+            Layer::Clear(tcp) => tcp,
+            Layer::Encrypted(tls) => tls.get_ref().0,
+        }
+    }
+}
+
+/// Whether TLS has octets for the reader, or an end or a fault to report, that need nothing more from the socket.
+fn has_plaintext(tls: &mut TlsStream<TcpStream>) -> bool {
+    let state = match tls {
+        TlsStream::Client(tls) => tls.get_mut().1.process_new_packets(),
+        TlsStream::Server(tls) => tls.get_mut().1.process_new_packets(),
+    };
+    state.map_or(true, |state| state.plaintext_bytes_to_read() > 0 || state.peer_has_closed())
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Layer::Clear(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Layer::Encrypted(tls) => Pin::new(tls).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().0 {
+            Layer::Clear(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Layer::Encrypted(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().0 {
+            Layer::Clear(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Layer::Encrypted(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.0 {
+            Layer::Clear(tcp) => tcp.is_write_vectored(),
+            Layer::Encrypted(tls) => tls.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Layer::Clear(tcp) => Pin::new(tcp).poll_flush(cx),
+            Layer::Encrypted(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Layer::Clear(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Layer::Encrypted(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Filters in WebAssembly: from a file and its settings to a [`Filter`](crate::filter::Filter).
+//!
+//! wasmtime lives in this module alone. The way of a filter:
+//!
+//! ```text
+//! load:     source (octets, hash, pin) -> compiled (own cache of machine code) -> linked -> `configure` once, as a check
+//! message:  fresh instance -> `configure` -> `filter` -> verdict, edits and findings from the host's own record
+//! ```
+//!
+//! A guest has nothing but what `plugin-api/wit` gives it: WASI 0.2 is linked, with no file, no socket, no
+//! environment and no argument behind it. All checks (limits, bounds, what may be read) stand in `host` and `record`, one
+//! layer for all API tracks; `v0_1` only translates between that layer and the generated bindings of its track.
+//!
+//! Deliberately absent: instances that see two messages, machine code that somebody else compiled, and any
+//! trust in what a guest returns.
+
+mod catalogue;
+mod compiled;
+mod component;
+mod data;
+mod engine;
+mod error;
+mod failure;
+mod host;
+mod limits;
+mod log;
+mod meter;
+mod record;
+mod sandbox;
+mod source;
+mod text;
+mod ticker;
+mod v0_1;
+
+#[cfg(test)]
+mod tests;
+
+pub use catalogue::Catalogue;
+pub use error::LoadError;

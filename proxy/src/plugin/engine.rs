@@ -1,0 +1,170 @@
+//! The one wasmtime engine of the process: how guests are compiled, where they live, how they are interrupted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+
+use super::ticker::{Running, Ticker};
+
+/// Guests at the same time when their memories come from the pool.
+///
+/// The pool reserves address space, about 4 GiB for each memory, and takes memory only for what lives.
+const POOLED: u32 = 128;
+
+/// Memories in the pool. Nearly all components have one.
+const MEMORIES: u32 = 2 * POOLED;
+
+/// Tables in the pool. Interpreters have many: Python about forty.
+const TABLES: u32 = 20 * POOLED;
+
+/// Core modules of all guests. Only counters, the memory for them is taken as they live.
+const CORE_INSTANCES: u32 = 64 * POOLED;
+
+/// Octets of what wasmtime keeps for one component besides its memory. Python takes 4 MiB.
+const INSTANCE_SIZE: usize = 8 * 1024 * 1024;
+
+/// Guests at the same time when each gets memory of its own from the system.
+const ON_DEMAND: u32 = 32;
+
+/// Octets of stack for the guest's own frames. Most guests keep a second stack in their memory and run out of that first.
+const WASM_STACK: usize = 512 * 1024;
+
+/// Octets of stack for a guest and the host functions that it calls.
+const STACK: usize = 2 * 1024 * 1024;
+
+/// Octets at the start of a memory that are cleared instead of given back, where the system can tell which pages were used.
+const KEEP_RESIDENT: usize = 1024 * 1024;
+
+/// The same where it can't: all of them are cleared each time, so more would cost more than it saves.
+const KEEP_RESIDENT_BLINDLY: usize = 64 * 1024;
+
+/// The engine, its clock, and the places for guests.
+pub(super) struct Engine {
+    wasmtime: wasmtime::Engine,
+    ticker: Ticker,
+    places: Arc<Semaphore>,
+}
+
+/// The engine can't be started.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EngineError {
+    #[error("{0:#}")]
+    Wasmtime(wasmtime::Error),
+    #[error("its clock can't be started: {0}")]
+    Clock(#[from] std::io::Error),
+}
+
+/// A place for one guest. The clock runs as long as it is taken.
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+    _running: Running,
+}
+
+impl Engine {
+    /// Starts the engine and its clock.
+    ///
+    /// # Errors
+    /// wasmtime does not run on this system, or there is no thread for the clock.
+    pub(super) fn start() -> Result<Self, EngineError> {
+        let (wasmtime, places) = match wasmtime::Engine::new(&pooled()) {
+            Ok(engine) => (engine, POOLED),
+            Err(error) => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "no address space for a pool of filter instances (a limit as by `ulimit -v`?); filters run more slowly"
+                );
+                (wasmtime::Engine::new(&on_demand()).map_err(EngineError::Wasmtime)?, ON_DEMAND)
+            }
+        };
+        let ticker = Ticker::start(wasmtime.weak())?;
+        Ok(Self { wasmtime, ticker, places: Arc::new(Semaphore::new(places as usize)) })
+    }
+
+    /// The engine itself.
+    pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.wasmtime
+    }
+
+    /// Waits for a place for one guest, at most as long as given. None if there is none by then.
+    pub(super) async fn place(&self, patience: Duration) -> Option<Place> {
+        let permit = match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let permit = Arc::clone(&self.places).acquire_owned();
+                tokio::time::timeout(patience, permit).await.ok()?.ok()?
+            }
+        };
+        Some(Place { _permit: permit, _running: self.ticker.running() })
+    }
+}
+
+fn pooled() -> Config {
+    let pagemap = PoolingAllocationConfig::is_pagemap_scan_available();
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(POOLED)
+        .total_core_instances(CORE_INSTANCES)
+        .total_memories(MEMORIES)
+        .total_tables(TABLES)
+        // Each memory or table grows on one stack at a time, and each guest runs on one.
+        .total_stacks(POOLED)
+        .max_component_instance_size(INSTANCE_SIZE)
+        .max_core_instance_size(INSTANCE_SIZE)
+        .max_tables_per_module(20)
+        .max_memories_per_module(4)
+        .table_elements(20_000)
+        .pagemap_scan(Enabled::Auto)
+        .linear_memory_keep_resident(if pagemap { KEEP_RESIDENT } else { KEEP_RESIDENT_BLINDLY })
+        .table_keep_resident(if pagemap { KEEP_RESIDENT } else { KEEP_RESIDENT_BLINDLY });
+    let mut config = common();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+/// For systems with little address space: memories are no larger than they have to be, and are moved when they grow.
+fn on_demand() -> Config {
+    let mut config = common();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::OnDemand)
+        .memory_reservation(0)
+        .memory_guard_size(64 * 1024)
+        .memory_reservation_for_growth(1024 * 1024)
+        .memory_may_move(true);
+    config
+}
+
+fn common() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .max_wasm_stack(WASM_STACK)
+        .async_stack_size(STACK)
+        // Names of functions come from the module itself; line tables would be read at each trap.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .wasm_memory64(false)
+        .wasm_multi_memory(true);
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn places_are_bounded_and_come_back() {
+        let engine = Engine::start().unwrap();
+        let mut taken = Vec::new();
+        for _ in 0..POOLED {
+            taken.push(engine.place(Duration::ZERO).await.unwrap());
+        }
+        assert!(engine.place(Duration::from_millis(1)).await.is_none());
+        taken.pop();
+        assert!(engine.place(Duration::ZERO).await.is_some());
+    }
+
+    #[test]
+    fn the_engine_for_little_address_space_starts_too() {
+        assert!(wasmtime::Engine::new(&on_demand()).is_ok());
+    }
+}

@@ -1,0 +1,283 @@
+//! The host of one guest: what the guest can reach, and the checks on the way there.
+//!
+//! One layer for all API tracks. Every function counts as a call, cuts ranges to what is there, and keeps in the
+//! [`Record`] what the guest asks for. Nothing here trusts an argument.
+
+use std::sync::Arc;
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::data::DataFiles;
+use super::limits::{
+    AT_ONCE_MAX, CALLS_MAX, CHUNK_MAX, CONTENTS_MAX, Exceeded, FIELDS_MAX, Limits, NEEDLE_MAX, WASI_HANDLES_MAX,
+};
+use super::log::{Level, Log};
+use super::meter::{CpuMeter, MemoryMeter};
+use super::record::{Record, Room};
+use super::sandbox;
+use crate::filter::{Finding, Input};
+use crate::message::{Content, Edit, Message, Part};
+
+/// What belongs to a filter and not to a message.
+#[derive(Clone, Debug)]
+pub(super) struct Profile {
+    /// Its configured name.
+    pub(super) name: Arc<str>,
+    pub(super) limits: Limits,
+    pub(super) data: Arc<DataFiles>,
+    pub(super) room: Room,
+}
+
+/// The host of one guest.
+pub(super) struct Host {
+    wasi: WasiCtx,
+    wasi_table: ResourceTable,
+    pub(super) cpu: Arc<CpuMeter>,
+    pub(super) memory: MemoryMeter,
+    pub(super) log: Log,
+    pub(super) record: Record,
+    data: Arc<DataFiles>,
+    /// The message under examination; none while the filter is only configured.
+    input: Option<Input>,
+    /// Whether the parts are known, so that asking for them takes no time.
+    parsed: bool,
+    calls: u32,
+    contents: Contents,
+}
+
+impl Host {
+    /// The host of a guest that is to examine `input`, or to be configured only.
+    pub(super) fn new(profile: &Profile, input: Option<Input>) -> Self {
+        let log = Log::new(Arc::clone(&profile.name));
+        let size = input.as_ref().map_or(0, |input| input.message.len());
+        let mut wasi_table = ResourceTable::new();
+        wasi_table.set_max_capacity(WASI_HANDLES_MAX);
+        Self {
+            wasi: sandbox::closed(&log),
+            wasi_table,
+            cpu: Arc::new(CpuMeter::new(profile.limits.cpu)),
+            memory: MemoryMeter::new(profile.limits.memory),
+            log,
+            record: Record::new(Arc::clone(&profile.name), size, profile.room.clone()),
+            data: Arc::clone(&profile.data),
+            input,
+            parsed: false,
+            calls: 0,
+            contents: Contents::default(),
+        }
+    }
+
+    fn called(&mut self) -> Result<(), Exceeded> {
+        self.calls += 1;
+        if self.calls > CALLS_MAX { Err(Exceeded::Calls) } else { Ok(()) }
+    }
+
+    fn input(&mut self) -> Result<&Input, Exceeded> {
+        self.called()?;
+        self.input.as_ref().ok_or(Exceeded::NoMessage)
+    }
+
+    /// The message under examination.
+    pub(super) fn message(&mut self) -> Result<&Message, Exceeded> {
+        Ok(&self.input()?.message)
+    }
+
+    /// The message and its record.
+    fn recording(&mut self) -> Result<(&Message, &mut Record), Exceeded> {
+        self.called()?;
+        let input = self.input.as_ref().ok_or(Exceeded::NoMessage)?;
+        Ok((&input.message, &mut self.record))
+    }
+
+    /// The message with its parts known.
+    async fn parsed(&mut self) -> wasmtime::Result<&Message> {
+        let message = self.message()?.clone();
+        if !self.parsed {
+            let large = message.len() > AT_ONCE_MAX;
+            apart(large, move || drop((message.ambiguous(), message.truncated()))).await?;
+            self.parsed = true;
+        }
+        Ok(self.message()?)
+    }
+}
+
+/// What is read of the message.
+impl Host {
+    pub(super) fn read(&mut self, offset: u64, length: u32) -> Result<Vec<u8>, Exceeded> {
+        Ok(self.message()?.read(offset, (length as usize).min(CHUNK_MAX)))
+    }
+
+    pub(super) async fn find(&mut self, needle: Vec<u8>, start: u64) -> wasmtime::Result<Option<u64>> {
+        let message = self.message()?.clone();
+        if needle.is_empty() || needle.len() > NEEDLE_MAX || start >= message.len() {
+            return Ok(None);
+        }
+        apart(message.len() - start > AT_ONCE_MAX, move || message.find(&needle, start)).await
+    }
+
+    pub(super) async fn fact(&mut self, name: &str) -> wasmtime::Result<Option<String>> {
+        Ok(match name {
+            "ambiguous" => self.parsed().await?.ambiguous(),
+            "truncated" => Some(self.parsed().await?.truncated().to_string()),
+            _ => self.input()?.facts.by_name(name),
+        })
+    }
+
+    /// Name and value of header fields.
+    pub(super) fn header_fields(&mut self, start: u32, count: u32) -> Result<Vec<(String, String)>, Exceeded> {
+        let fields = self.message()?.fields().iter().skip(start as usize).take((count as usize).min(FIELDS_MAX));
+        Ok(fields.map(|field| (field.name().to_owned(), field.value().to_owned())).collect())
+    }
+
+    pub(super) async fn part_count(&mut self) -> wasmtime::Result<u32> {
+        Ok(u32::try_from(self.parsed().await?.parts().len()).unwrap_or(u32::MAX))
+    }
+
+    /// Whether there is a part at `index`.
+    pub(super) async fn has_part(&mut self, index: u32) -> wasmtime::Result<bool> {
+        Ok(self.parsed().await?.parts().get(index as usize).is_some())
+    }
+
+    /// Reads something of a part; none if there is no such part.
+    pub(super) fn of_part<T>(&mut self, index: u32, read: impl FnOnce(&Part) -> T) -> Result<Option<T>, Exceeded> {
+        Ok(self.message()?.parts().get(index as usize).map(read))
+    }
+
+    /// Starts to read the content of a part. Gives the number of the stream.
+    pub(super) fn open_content(&mut self, index: u32) -> Result<u32, Exceeded> {
+        let message = self.message()?.clone();
+        let content = message.parts().get(index as usize).map(|part| (part.content(&message), part.encoded_size()));
+        self.contents.open(content)
+    }
+
+    pub(super) async fn read_content(&mut self, number: u32, length: u32) -> wasmtime::Result<Vec<u8>> {
+        self.called()?;
+        let Some((mut content, size)) = self.contents.take(number) else { return Ok(Vec::new()) };
+        let length = (length as usize).clamp(1, CHUNK_MAX);
+        // However little is asked for, a decoder may have to skip the whole part to find it.
+        let (octets, content) = apart(size > AT_ONCE_MAX, move || (content.read(length), content)).await?;
+        if !octets.is_empty() {
+            self.contents.put_back(number, (content, size));
+        }
+        Ok(octets)
+    }
+
+    /// The guest does not read this content any more.
+    pub(super) fn close_content(&mut self, number: u32) {
+        self.contents.close(number);
+    }
+
+    pub(super) fn findings(&mut self) -> Result<&[Finding], Exceeded> {
+        Ok(&self.input()?.findings)
+    }
+}
+
+/// What is recorded. The inner results are for the guest.
+impl Host {
+    pub(super) fn edit(&mut self, edit: Edit) -> Result<Result<(), String>, Exceeded> {
+        let (message, record) = self.recording()?;
+        Ok(record.edit(edit, message))
+    }
+
+    /// The same for edits of parts, which have to be known for it.
+    pub(super) async fn edit_part(&mut self, edit: Edit) -> wasmtime::Result<Result<(), String>> {
+        self.parsed().await?;
+        Ok(self.edit(edit)?)
+    }
+
+    pub(super) fn report(
+        &mut self,
+        symbol: String,
+        points: f64,
+        value: Option<f64>,
+        text: &str,
+    ) -> Result<Result<(), String>, Exceeded> {
+        Ok(self.recording()?.1.report(symbol, points, value, text))
+    }
+
+    pub(super) fn replace(&mut self) -> Result<Result<u32, String>, Exceeded> {
+        Ok(self.recording()?.1.replace())
+    }
+
+    pub(super) fn write(&mut self, number: u32, octets: &[u8]) -> Result<Result<(), String>, Exceeded> {
+        Ok(self.recording()?.1.write(number, octets))
+    }
+}
+
+/// What there is without a message.
+impl Host {
+    pub(super) fn log(&mut self, level: Level, text: &str) -> Result<(), Exceeded> {
+        self.called()?;
+        self.log.write(level, text);
+        Ok(())
+    }
+
+    pub(super) fn data_size(&mut self, name: &str) -> Result<Option<u64>, Exceeded> {
+        self.called()?;
+        Ok(self.data.size(name))
+    }
+
+    pub(super) fn data_read(&mut self, name: &str, offset: u64, length: u32) -> wasmtime::Result<Vec<u8>> {
+        self.called()?;
+        self.data.read(name, offset, length).map_err(|error| {
+            let error = DataError { name: name.to_owned(), error };
+            tracing::warn!("{error}");
+            error.into()
+        })
+    }
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.wasi_table }
+    }
+}
+
+/// A data file can't be read any more: nothing that the guest or the message is to blame for.
+#[derive(Debug, thiserror::Error)]
+#[error("the data file `{name}` can't be read: {error}")]
+pub(super) struct DataError {
+    name: String,
+    error: std::io::Error,
+}
+
+/// Contents of parts that are being read, by number. One that was read to its end is gone.
+#[derive(Debug, Default)]
+struct Contents {
+    next: u32,
+    open: Vec<(u32, Option<Open>)>,
+}
+
+/// A content and the encoded size of its part.
+type Open = (Content, u64);
+
+impl Contents {
+    fn open(&mut self, content: Option<Open>) -> Result<u32, Exceeded> {
+        if self.open.len() >= CONTENTS_MAX {
+            return Err(Exceeded::Contents);
+        }
+        // Each is a call of the host, so the numbers do not come round.
+        self.next += 1;
+        self.open.push((self.next, content));
+        Ok(self.next)
+    }
+
+    fn take(&mut self, number: u32) -> Option<Open> {
+        let at = self.open.iter().position(|(open, _)| *open == number)?;
+        self.open.swap_remove(at).1
+    }
+
+    fn put_back(&mut self, number: u32, content: Open) {
+        self.open.push((number, Some(content)));
+    }
+
+    fn close(&mut self, number: u32) {
+        self.open.retain(|(open, _)| *open != number);
+    }
+}
+
+/// Does what takes long where a thread may be busy for long; the rest at once.
+async fn apart<T: Send + 'static>(long: bool, work: impl FnOnce() -> T + Send + 'static) -> wasmtime::Result<T> {
+    if long { Ok(tokio::task::spawn_blocking(work).await?) } else { Ok(work()) }
+}

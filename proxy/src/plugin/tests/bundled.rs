@@ -1,0 +1,37 @@
+//! Real guests: the bundled filters.
+
+use super::*;
+
+#[tokio::test]
+async fn every_bundled_filter_loads_and_passes_plain_mail() {
+    let bench = Bench::new();
+    for bundled in popgate_plugins::BUNDLED {
+        let filter =
+            bench.load(&format!("plugin = \"{}\"", bundled.name)).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(examine(&*filter, MAIL).await.unwrap().verdict, Verdict::Pass, "{}", bundled.name);
+    }
+}
+
+#[tokio::test]
+async fn settings_are_refused_with_the_filters_own_words() {
+    let error = Bench::new().load("plugin = \"virus\"\nconfig = { acton = \"hold\" }").await.err().unwrap();
+    assert!(matches!(&error, LoadError::Settings { reason, .. } if reason.contains("acton")), "{error}");
+}
+
+#[tokio::test]
+async fn a_large_message_is_examined_in_slices() {
+    let bench = Bench::new();
+    // EICAR, in halves so that this file is harmless, behind 3 MiB of text in base64.
+    let eicar = ["X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-", "ANTIVIRUS-TEST-FILE!$H+H*"].concat();
+    let line = "VGhpcyBpcyBwbGFpbiB0ZXh0LCBhbmQgYSBsb3Qgb2YgaXQuIA==\r\n";
+    let mut mail = String::from("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n");
+    mail.push_str(&line.repeat(60_000));
+    mail.push_str(&format!("--b\r\nContent-Type: application/octet-stream\r\n\r\n{eicar}\r\n--b--\r\n"));
+    let filter = bench
+        .load("plugin = \"virus\"\ncpu = \"10s\"\ntimeout = \"20s\"")
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    let decision = examine(&*filter, mail).await.unwrap();
+    assert!(matches!(decision.verdict, Verdict::Hold(_)), "{:?}", decision.verdict);
+    assert!(decision.findings.iter().any(|finding| finding.symbol == "EICAR" && finding.filter == "virus"));
+}

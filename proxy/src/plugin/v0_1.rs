@@ -1,0 +1,300 @@
+//! Track 0.1 of the interface: generated bindings, and the translation between them and the [`Host`].
+//!
+//! Nothing is decided here. What a guest holds are numbers: of a part, a content, a replacement.
+
+use wasmtime::component::{Component, HasSelf, Linker, Resource};
+use wasmtime::{Engine, Result, Store};
+
+use super::host::Host;
+use super::log::Level;
+use crate::filter::{Failure, Verdict};
+use crate::message::Edit;
+
+use bindings::exports::popgate::filter::filter as export;
+use bindings::popgate::filter::{data, log, mail};
+
+/// The interface that a filter of this track exports.
+pub(super) const EXPORT: &str = "popgate:filter/filter@0.1.0";
+
+/// The same without the last number of the version, which does not matter for what fits together.
+pub(super) const TRACK: &str = "popgate:filter/filter@0.1.";
+
+#[allow(missing_docs, unreachable_pub, reason = "generated")]
+#[allow(clippy::all, clippy::pedantic, clippy::unwrap_used, reason = "generated")]
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../plugin-api/wit",
+        world: "mail-filter",
+        imports: {
+            "popgate:filter/mail.[method]message.find": async | trappable,
+            "popgate:filter/mail.[method]message.fact": async | trappable,
+            "popgate:filter/mail.[method]message.part-count": async | trappable,
+            "popgate:filter/mail.[method]message.part": async | trappable,
+            "popgate:filter/mail.[method]message.replace-part": async | trappable,
+            "popgate:filter/mail.[method]message.remove-part": async | trappable,
+            "popgate:filter/mail.[method]content.read": async | trappable,
+            default: trappable,
+        },
+        exports: { default: async },
+        with: {
+            "popgate:filter/mail.message": super::handles::Message,
+            "popgate:filter/mail.part": super::handles::Part,
+            "popgate:filter/mail.content": super::handles::Content,
+            "popgate:filter/mail.replacement": super::handles::Replacement,
+        },
+    });
+}
+
+/// What a handle of a guest stands for. The number that it bears is all there is to it.
+#[allow(unreachable_pub, reason = "the bindings export these types again, which takes `pub`")]
+mod handles {
+    /// The message under examination; there is one.
+    pub struct Message;
+    /// A part, by its index.
+    pub struct Part;
+    /// A content, by its number.
+    pub struct Content;
+    /// A replacement, by its number.
+    pub struct Replacement;
+}
+
+/// A linker with all that a guest of this track can import.
+///
+/// # Errors
+/// A name is given twice.
+pub(super) fn linker(engine: &Engine) -> Result<Linker<Host>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    bindings::MailFilter::add_to_linker::<_, HasSelf<_>>(&mut linker, |host: &mut Host| host)?;
+    Ok(linker)
+}
+
+/// A component with its imports resolved, ready to be instantiated.
+pub(super) struct Linked(bindings::MailFilterPre<Host>);
+
+impl Linked {
+    /// Resolves the imports.
+    ///
+    /// # Errors
+    /// The component has imports that there are not, or its exports are not those of the track.
+    pub(super) fn new(linker: &Linker<Host>, component: &Component) -> Result<Self> {
+        bindings::MailFilterPre::new(linker.instantiate_pre(component)?).map(Self)
+    }
+
+    /// Makes an instance.
+    ///
+    /// # Errors
+    /// A trap, a limit, no room.
+    pub(super) async fn instantiate(&self, store: &mut Store<Host>) -> Result<Guest> {
+        self.0.instantiate_async(store).await.map(Guest)
+    }
+}
+
+/// An instance of a filter.
+pub(super) struct Guest(bindings::MailFilter);
+
+impl Guest {
+    /// Calls `configure`. The inner error is the guest's own.
+    ///
+    /// # Errors
+    /// A trap or a limit.
+    pub(super) async fn configure(&self, store: &mut Store<Host>, settings: &str) -> Result<Result<(), String>> {
+        self.0.popgate_filter_filter().call_configure(store, settings).await
+    }
+
+    /// Calls `filter`. The inner error is the guest's own.
+    ///
+    /// # Errors
+    /// A trap or a limit.
+    pub(super) async fn filter(&self, store: &mut Store<Host>) -> Result<Result<Verdict, Failure>> {
+        let answer = self.0.popgate_filter_filter().call_filter(store, Resource::new_own(0)).await?;
+        Ok(match answer {
+            Ok(export::Verdict::Pass) => Ok(Verdict::Pass),
+            Ok(export::Verdict::Hold(reason)) => Ok(Verdict::Hold(reason)),
+            Err(export::Failure::Service(reason)) => Err(Failure::Service(reason)),
+            Err(export::Failure::Message(reason)) => Err(Failure::Message(reason)),
+        })
+    }
+}
+
+type Refusable<T> = Result<std::result::Result<T, String>>;
+
+impl mail::Host for Host {}
+
+impl mail::HostMessage for Host {
+    fn size(&mut self, _: Resource<handles::Message>) -> Result<u64> {
+        Ok(self.message()?.len())
+    }
+
+    fn header_size(&mut self, _: Resource<handles::Message>) -> Result<u64> {
+        Ok(self.message()?.head_len())
+    }
+
+    fn read(&mut self, _: Resource<handles::Message>, offset: u64, length: u32) -> Result<Vec<u8>> {
+        Ok(Self::read(self, offset, length)?)
+    }
+
+    async fn find(&mut self, _: Resource<handles::Message>, needle: Vec<u8>, start: u64) -> Result<Option<u64>> {
+        Self::find(self, needle, start).await
+    }
+
+    async fn fact(&mut self, _: Resource<handles::Message>, name: String) -> Result<Option<String>> {
+        Self::fact(self, &name).await
+    }
+
+    fn header(&mut self, _: Resource<handles::Message>, name: String) -> Result<Option<String>> {
+        Ok(self.message()?.header(&name))
+    }
+
+    fn headers(&mut self, _: Resource<handles::Message>, name: String) -> Result<Vec<String>> {
+        Ok(self.message()?.headers(&name))
+    }
+
+    fn header_fields(&mut self, _: Resource<handles::Message>, start: u32, count: u32) -> Result<Vec<mail::Header>> {
+        let fields = Self::header_fields(self, start, count)?;
+        Ok(fields.into_iter().map(|(name, value)| mail::Header { name, value }).collect())
+    }
+
+    async fn part_count(&mut self, _: Resource<handles::Message>) -> Result<u32> {
+        Self::part_count(self).await
+    }
+
+    async fn part(&mut self, _: Resource<handles::Message>, index: u32) -> Result<Option<Resource<handles::Part>>> {
+        Ok(self.has_part(index).await?.then(|| Resource::new_own(index)))
+    }
+
+    fn findings(&mut self, _: Resource<handles::Message>) -> Result<Vec<mail::Finding>> {
+        let finding = |finding: &crate::filter::Finding| mail::Finding {
+            filter: finding.filter.clone(),
+            symbol: finding.symbol.clone(),
+            points: finding.points,
+            value: finding.value,
+            text: finding.text.clone(),
+        };
+        Ok(Self::findings(self)?.iter().map(finding).collect())
+    }
+
+    fn report(
+        &mut self,
+        _: Resource<handles::Message>,
+        symbol: String,
+        points: f64,
+        value: Option<f64>,
+        text: String,
+    ) -> Refusable<()> {
+        Ok(Self::report(self, symbol, points, value, &text)?)
+    }
+
+    fn add_header(&mut self, _: Resource<handles::Message>, name: String, value: String) -> Refusable<()> {
+        Ok(self.edit(Edit::AddHeader { name, value })?)
+    }
+
+    fn set_header(&mut self, _: Resource<handles::Message>, name: String, value: String) -> Refusable<()> {
+        Ok(self.edit(Edit::SetHeader { name, value })?)
+    }
+
+    fn remove_header(&mut self, _: Resource<handles::Message>, name: String) -> Refusable<()> {
+        Ok(self.edit(Edit::RemoveHeader { name })?)
+    }
+
+    async fn replace_part(&mut self, _: Resource<handles::Message>, index: u32, text: String) -> Refusable<()> {
+        self.edit_part(Edit::ReplacePart { index: index as usize, text }).await
+    }
+
+    async fn remove_part(&mut self, _: Resource<handles::Message>, index: u32) -> Refusable<()> {
+        self.edit_part(Edit::RemovePart { index: index as usize }).await
+    }
+
+    fn replace_message(&mut self, _: Resource<handles::Message>) -> Refusable<Resource<handles::Replacement>> {
+        Ok(self.replace()?.map(Resource::new_own))
+    }
+
+    fn drop(&mut self, _: Resource<handles::Message>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl mail::HostPart for Host {
+    fn media_type(&mut self, part: Resource<handles::Part>) -> Result<String> {
+        Ok(self.of_part(part.rep(), |part| part.media_type().to_owned())?.unwrap_or_default())
+    }
+
+    fn parameter(&mut self, part: Resource<handles::Part>, name: String) -> Result<Option<String>> {
+        Ok(self.of_part(part.rep(), |part| part.parameter(&name).map(str::to_owned))?.flatten())
+    }
+
+    fn file_name(&mut self, part: Resource<handles::Part>) -> Result<Option<String>> {
+        Ok(self.of_part(part.rep(), |part| part.file_name().map(str::to_owned))?.flatten())
+    }
+
+    fn disposition(&mut self, part: Resource<handles::Part>) -> Result<Option<String>> {
+        Ok(self.of_part(part.rep(), |part| part.disposition().map(str::to_owned))?.flatten())
+    }
+
+    fn parent(&mut self, part: Resource<handles::Part>) -> Result<Option<u32>> {
+        let parent = self.of_part(part.rep(), |part| part.parent())?.flatten();
+        Ok(parent.and_then(|index| u32::try_from(index).ok()))
+    }
+
+    fn container(&mut self, part: Resource<handles::Part>) -> Result<bool> {
+        Ok(self.of_part(part.rep(), |part| part.is_container())?.unwrap_or_default())
+    }
+
+    fn ambiguous(&mut self, part: Resource<handles::Part>) -> Result<bool> {
+        Ok(self.of_part(part.rep(), |part| part.is_ambiguous())?.unwrap_or_default())
+    }
+
+    fn encoded_size(&mut self, part: Resource<handles::Part>) -> Result<u64> {
+        Ok(self.of_part(part.rep(), |part| part.encoded_size())?.unwrap_or_default())
+    }
+
+    fn content(&mut self, part: Resource<handles::Part>) -> Result<Resource<handles::Content>> {
+        Ok(Resource::new_own(self.open_content(part.rep())?))
+    }
+
+    fn drop(&mut self, _: Resource<handles::Part>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl mail::HostContent for Host {
+    async fn read(&mut self, content: Resource<handles::Content>, length: u32) -> Result<Vec<u8>> {
+        self.read_content(content.rep(), length).await
+    }
+
+    fn drop(&mut self, content: Resource<handles::Content>) -> Result<()> {
+        self.close_content(content.rep());
+        Ok(())
+    }
+}
+
+impl mail::HostReplacement for Host {
+    fn write(&mut self, replacement: Resource<handles::Replacement>, bytes: Vec<u8>) -> Refusable<()> {
+        Ok(Self::write(self, replacement.rep(), &bytes)?)
+    }
+
+    fn drop(&mut self, _: Resource<handles::Replacement>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl log::Host for Host {
+    fn write(&mut self, level: log::Level, text: String) -> Result<()> {
+        let level = match level {
+            log::Level::Debug => Level::Debug,
+            log::Level::Info => Level::Info,
+            log::Level::Warn => Level::Warn,
+        };
+        Ok(self.log(level, &text)?)
+    }
+}
+
+impl data::Host for Host {
+    fn size(&mut self, name: String) -> Result<Option<u64>> {
+        Ok(self.data_size(&name)?)
+    }
+
+    fn read(&mut self, name: String, offset: u64, length: u32) -> Result<Vec<u8>> {
+        self.data_read(&name, offset, length)
+    }
+}

@@ -1,0 +1,172 @@
+//! SASL as far as a proxy has to understand it: who logs in, and PLAIN for logging in elsewhere.
+//!
+//! Sources: RFC 4616 (PLAIN), RFC 5034 (AUTH in POP3), RFC 5802 (SCRAM), RFC 7628 (OAUTHBEARER), and the
+//! documents of Google and Microsoft for LOGIN and XOAUTH2.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::Secret;
+
+/// The credentials of PLAIN.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Plain {
+    /// On whose behalf; empty for the user's own.
+    pub authorization: Vec<u8>,
+    /// Who logs in.
+    pub user: Vec<u8>,
+    /// The password.
+    pub password: Secret,
+}
+
+/// Why a response is no use.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SaslError {
+    /// Not base64 (RFC 4648 section 4).
+    #[error("invalid base64")]
+    Base64,
+    /// Base64 of something else.
+    #[error("malformed credentials")]
+    Malformed,
+}
+
+/// Decodes one line of an exchange; `=` alone is the empty response (RFC 5034 section 4).
+///
+/// # Errors
+///
+/// When it is not base64.
+pub fn decode(line: &[u8]) -> Result<Secret, SaslError> {
+    if line == b"=" {
+        return Ok(Secret::new(Vec::new()));
+    }
+    STANDARD.decode(line).map(Secret::new).map_err(|_| SaslError::Base64)
+}
+
+/// Encodes one line of an exchange.
+#[must_use]
+pub fn encode(bytes: &[u8]) -> Secret {
+    Secret::new(STANDARD.encode(bytes).into_bytes())
+}
+
+impl Plain {
+    /// Reads a response of PLAIN, still in base64.
+    ///
+    /// # Errors
+    ///
+    /// When it is not base64, or not three fields with a user in the second.
+    pub fn parse(line: &[u8]) -> Result<Self, SaslError> {
+        let message = decode(line)?;
+        let mut fields = message.expose().split(|&octet| octet == 0);
+        match (fields.next(), fields.next(), fields.next(), fields.next()) {
+            (Some(authorization), Some(user), Some(password), None) if !user.is_empty() => Ok(Self {
+                authorization: authorization.to_vec(),
+                user: user.to_vec(),
+                password: Secret::new(password.to_vec()),
+            }),
+            _ => Err(SaslError::Malformed),
+        }
+    }
+
+    /// The response of PLAIN in base64.
+    #[must_use]
+    pub fn encode(&self) -> Secret {
+        let message = Secret::new([&self.authorization, self.user.as_slice(), self.password.expose()].join(&0));
+        encode(message.expose())
+    }
+
+    /// True if no field could become a line of its own (CR, LF) where the credentials are sent as USER and PASS.
+    #[must_use]
+    pub fn fits_lines(&self) -> bool {
+        let whole = |field: &[u8]| !field.iter().any(|octet| b"\r\n\0".contains(octet));
+        whole(&self.authorization) && whole(&self.user) && whole(self.password.expose())
+    }
+}
+
+/// The login name in the client's first response with data, for mechanisms that carry it there in clear.
+///
+/// `line` is the response in base64. It is none for mechanisms that hide the name (GSSAPI, EXTERNAL without a
+/// name, DIGEST-MD5 after the challenge) and for what can't be read: the server decides about that.
+#[must_use]
+pub fn user_of(mechanism: &str, line: &[u8]) -> Option<Vec<u8>> {
+    let message = decode(line).ok()?;
+    let message = message.expose();
+    let name = match mechanism {
+        "PLAIN" => {
+            let plain = Plain::parse(line).ok()?;
+            if plain.authorization.is_empty() { plain.user } else { plain.authorization }
+        }
+        "LOGIN" | "EXTERNAL" => message.to_vec(),
+        "CRAM-MD5" => message[..memchr::memrchr(b' ', message)?].to_vec(),
+        "XOAUTH2" => field(message, b'\x01', b"user=")?.to_vec(),
+        "OAUTHBEARER" => unescape(field(message, b',', b"a=")?),
+        _ if mechanism.starts_with("SCRAM-") => unescape(field(message, b',', b"n=")?),
+        _ => return None,
+    };
+    (!name.is_empty()).then_some(name)
+}
+
+/// True if the name is in the answer to the server's first challenge even where that challenge has content.
+#[must_use]
+pub fn names_user_after_challenge(mechanism: &str) -> bool {
+    mechanism == "CRAM-MD5"
+}
+
+fn field<'a>(message: &'a [u8], separator: u8, name: &[u8]) -> Option<&'a [u8]> {
+    message.split(|&octet| octet == separator).find_map(|field| field.strip_prefix(name))
+}
+
+/// RFC 5802 section 5.1: `=2C` is a comma, `=3D` an equals sign.
+fn unescape(name: &[u8]) -> Vec<u8> {
+    String::from_utf8_lossy(name).replace("=2C", ",").replace("=3D", "=").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn b64(text: &str) -> Vec<u8> {
+        STANDARD.encode(text).into_bytes()
+    }
+
+    #[test]
+    fn plain_goes_back_and_forth() {
+        for text in ["\0alice\0secret", "admin\0alice\0 s p ", "\0\u{fc}\0\u{e9}"] {
+            assert_eq!(Plain::parse(&b64(text)).unwrap().encode().expose(), b64(text));
+        }
+        for (bad, error) in [
+            (b"!!!!".to_vec(), SaslError::Base64),
+            (b"*".to_vec(), SaslError::Base64),
+            (b64("alice"), SaslError::Malformed),
+            (b64("\0alice"), SaslError::Malformed),
+            (b64("\0\0secret"), SaslError::Malformed),
+            (b64("\0a\0b\0c"), SaslError::Malformed),
+            (b"=".to_vec(), SaslError::Malformed),
+        ] {
+            assert_eq!(Plain::parse(&bad), Err(error));
+        }
+    }
+
+    #[test]
+    fn a_line_end_in_a_credential_is_seen() {
+        assert!(Plain::parse(&b64("\0alice\0se cret")).unwrap().fits_lines());
+        assert!(!Plain::parse(&b64("\0alice\0x\r\nDELE 1")).unwrap().fits_lines());
+        assert!(!Plain::parse(&b64("\0al\nice\0x")).unwrap().fits_lines());
+    }
+
+    #[test]
+    fn finds_the_user_in_every_mechanism_that_carries_it() {
+        for (mechanism, response, user) in [
+            ("PLAIN", "\0alice\0secret", Some("alice")),
+            ("PLAIN", "bob\0alice\0secret", Some("bob")),
+            ("LOGIN", "alice", Some("alice")),
+            ("CRAM-MD5", "al ice b913a602c7eda7a495b4e6e7334d3890", Some("al ice")),
+            ("XOAUTH2", "user=alice\x01auth=Bearer x\x01\x01", Some("alice")),
+            ("OAUTHBEARER", "n,a=alice,\x01auth=Bearer x\x01\x01", Some("alice")),
+            ("SCRAM-SHA-256", "n,,n=al=2Cice,r=abc", Some("al,ice")),
+            ("GSSAPI", "alice", None),
+            ("EXTERNAL", "", None),
+        ] {
+            assert_eq!(user_of(mechanism, &b64(response)), user.map(|name| name.as_bytes().to_vec()), "{mechanism}");
+        }
+    }
+}

@@ -1,0 +1,464 @@
+//! The client's session as a state machine: events in, effects out.
+//!
+//! It decides and never waits: no socket, no clock, no task. [`driver`] is the one place that awaits; it executes
+//! effects in their order and answers every [`Job`] with the event that belongs to it. Replies leave in the
+//! order of the commands because effects do.
+
+mod authorization;
+mod capabilities;
+pub mod driver;
+mod login;
+mod maildrop;
+mod transaction;
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+
+use crate::pop3::{Command, CommandError, LONG_LINE, LineFault, MessageNumber, Secret, Status, line_limit};
+
+use authorization::Authorization;
+pub use login::{Credentials, Exchange, Login, Prompt};
+pub use maildrop::{Listing, Maildrop};
+
+/// How many commands may be under way towards an upstream that announces PIPELINING (RFC 2449 section 6.6).
+const WINDOW: usize = 16;
+/// How many malformed, unknown or misplaced commands end a session before login.
+const BAD_BEFORE_LOGIN: u32 = 5;
+/// How many refused credentials end a session.
+const REFUSALS: u32 = 5;
+
+/// What a session is told at its start and keeps to.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The client's address.
+    pub client: IpAddr,
+    /// Whether the client's connection is encrypted from its first octet.
+    pub implicit_tls: bool,
+    /// Whether STLS is offered.
+    pub stls: bool,
+    /// Whether no login is accepted without encryption, wherever it comes from.
+    pub encryption_required: bool,
+    /// Whether passwords are accepted over an unencrypted connection that is not loopback.
+    pub allow_cleartext: bool,
+    /// Whether the upstream is known before the user is.
+    pub fixed_upstream: bool,
+    /// How many bad commands end a session after login.
+    pub bad_commands: u32,
+}
+
+/// How messages of an upstream are fetched; known once the upstream is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FetchPolicy {
+    /// Whether a filter wants to see this user's mail.
+    pub filtered: bool,
+    /// Fetch for TOP by RETR instead of TOP with all lines.
+    pub top_by_retr: bool,
+    /// Answer RETR of what TOP has fetched without asking again.
+    pub retr_once: bool,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The client is there (behind implicit TLS: after the handshake).
+    Start,
+    /// A line of the client, without CRLF, or what was wrong with it.
+    Line(Result<Bytes, LineFault>),
+    /// The upstream has greeted; the login name is there where one was given to route by.
+    Connected {
+        /// The status line that the upstream greets with.
+        greeting: Status,
+        /// The login name for it.
+        user: Option<Vec<u8>>,
+    },
+    /// There is no upstream.
+    NotConnected {
+        /// The reply for the client.
+        reply: String,
+        /// It is the credential's fault.
+        refused: bool,
+    },
+    /// The client's TLS handshake is done.
+    Secured,
+    /// The login is accepted by the proxy too.
+    Admitted(FetchPolicy),
+    /// The login is refused by the proxy: the reply for the client.
+    NotAdmitted(String),
+    /// The delay of a refused credential is over.
+    Penalized {
+        /// The reply for the client.
+        reply: Bytes,
+        /// The connection ends with it.
+        last: bool,
+    },
+    /// The upstream's line that answers a command, without CRLF.
+    Reply(Purpose, Bytes),
+    /// The lines of a multi-line reply, without CRLF and dot-stuffing.
+    Collected(Purpose, Vec<Bytes>),
+    /// A multi-line reply has been passed on.
+    Relayed,
+    /// A list has been read through.
+    Listed(Listing),
+    /// A message has been fetched, filtered and sent.
+    Fetched {
+        /// Its number.
+        number: MessageNumber,
+        /// The octets that RETR sends for it.
+        size: u64,
+        /// It can be answered from memory from now on.
+        kept: bool,
+    },
+    /// A message has been sent from what is kept.
+    Sent,
+    /// A message is not to be had now: the reply for the client.
+    NotFetched(String),
+}
+
+/// What the driver has to do, in this order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send this to the client.
+    Client(Bytes),
+    /// Send this line to the upstream, at once; CRLF is added.
+    Upstream(Secret),
+    /// Do this and answer with its event before anything behind it.
+    Job(Job),
+    /// End the session after what was sent: the client's connection, and the upstream's without QUIT.
+    Close,
+    /// The upstream is out of step: break the session off.
+    Broken(&'static str),
+}
+
+/// Something that takes time.
+#[derive(Debug)]
+pub enum Job {
+    /// Connect to the upstream, the fixed one or the user's: [`Event::Connected`] or [`Event::NotConnected`].
+    Connect(Option<Vec<u8>>),
+    /// Drop the connection to the upstream; no event.
+    Disconnect,
+    /// Do the TLS handshake with the client: [`Event::Secured`].
+    Handshake,
+    /// Check the limits for this user and choose the filters: [`Event::Admitted`] or [`Event::NotAdmitted`].
+    Admit(Option<Vec<u8>>),
+    /// Wait as long as a refused credential has to: [`Event::Penalized`].
+    Penalize(Bytes),
+    /// Read a line of the upstream: [`Event::Reply`].
+    Reply(Purpose),
+    /// Read the lines of a short multi-line reply: [`Event::Collected`].
+    Collect(Purpose),
+    /// Pass the lines of a multi-line reply on as they are: [`Event::Relayed`].
+    Relay,
+    /// Read the lines of a list one by one, see [`Session::list_line`]: [`Event::Listed`].
+    List(Listing),
+    /// Read a message, filter it, send it: [`Event::Fetched`] or [`Event::NotFetched`].
+    Fetch(Fetch),
+    /// Send a message that is kept: [`Event::Sent`].
+    Kept(MessageNumber, Extent),
+}
+
+/// A message under way.
+#[derive(Clone, Debug)]
+pub struct Fetch {
+    /// Its number.
+    pub number: MessageNumber,
+    /// How much of it the client wants.
+    pub extent: Extent,
+    /// The upstream's unique id of it, where the session has seen it.
+    pub uidl: Option<Bytes>,
+}
+
+/// How much of a message the client wants.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Extent {
+    /// RETR: all of it.
+    Whole,
+    /// TOP: the headers and this many lines of the body.
+    Top(u64),
+}
+
+/// Why a reply is awaited.
+#[derive(Clone, Debug)]
+pub enum Purpose {
+    /// USER with this name, relayed.
+    User(Vec<u8>),
+    /// PASS or APOP for this user, relayed.
+    Login(Vec<u8>),
+    /// A step of a relayed SASL exchange.
+    Auth(Exchange),
+    /// A login that the proxy itself carries out.
+    OwnLogin(Login),
+    /// CAPA for the client's CAPA.
+    Capa,
+    /// CAPA for the client's AUTH without mechanism.
+    Mechanisms,
+    /// A command whose reply of one line is passed on.
+    Single,
+    /// A command whose reply of many lines is passed on.
+    Multi,
+    /// LIST or UIDL without argument, LIST in the place of STAT.
+    List(Listing),
+    /// LIST of one message.
+    ListOne(MessageNumber),
+    /// UIDL of one message.
+    UidlOne(MessageNumber),
+    /// RETR or TOP of a message that filters want to see.
+    Fetch(Fetch),
+    /// DELE.
+    Dele(MessageNumber),
+    /// RSET.
+    Rset,
+    /// QUIT.
+    Quit,
+}
+
+/// Where the session stands.
+#[derive(Debug)]
+enum Phase {
+    /// A fixed upstream has not greeted yet.
+    Connecting,
+    /// RFC 1939 section 4.
+    Authorization(Authorization),
+    /// The client's next line belongs to a SASL exchange with the upstream.
+    Exchange(Exchange),
+    /// The client's next line answers a prompt of the proxy's own.
+    Prompt(Prompt),
+    /// Credentials are on their way; nothing is expected of the client.
+    LoggingIn,
+    /// RFC 1939 section 5.
+    Transaction,
+    /// Nothing more is expected of the client.
+    Closing,
+}
+
+/// A client's session.
+#[derive(Debug)]
+pub struct Session {
+    policy: Policy,
+    fetch: FetchPolicy,
+    phase: Phase,
+    secure: bool,
+    /// Credentials that wait for [`Event::Connected`].
+    pending: Option<Credentials>,
+    /// The reply to the login that waits for [`Event::Admitted`].
+    welcome: Bytes,
+    /// The upstream's greeting has a timestamp for APOP.
+    apop: bool,
+    pipelining: bool,
+    /// Jobs without their event.
+    running: usize,
+    /// A command that has to wait until nothing is under way.
+    deferred: Option<Command>,
+    bad: u32,
+    refusals: u32,
+    maildrop: Maildrop,
+}
+
+type Effects = Vec<Effect>;
+
+impl Session {
+    /// A session that has not started.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            secure: policy.implicit_tls,
+            policy,
+            fetch: FetchPolicy::default(),
+            phase: Phase::Connecting,
+            pending: None,
+            welcome: Bytes::new(),
+            apop: false,
+            pipelining: false,
+            running: 0,
+            deferred: None,
+            bad: 0,
+            refusals: 0,
+            maildrop: Maildrop::default(),
+        }
+    }
+
+    /// True if the client's next line may be read and handed over.
+    #[must_use]
+    pub fn takes_line(&self) -> bool {
+        let free = match self.phase {
+            Phase::Connecting | Phase::LoggingIn | Phase::Closing => false,
+            // Before login one command is outstanding: some servers lose what is pipelined behind PASS.
+            Phase::Authorization(_) | Phase::Exchange(_) | Phase::Prompt(_) => self.running == 0,
+            Phase::Transaction => self.running < if self.pipelining { WINDOW } else { 1 },
+        };
+        free && self.deferred.is_none()
+    }
+
+    /// The longest line that may come next, given how it starts; in octets, CRLF included.
+    #[must_use]
+    pub fn line_limit(&self, start: &[u8]) -> usize {
+        match self.phase {
+            Phase::Exchange(_) | Phase::Prompt(_) => LONG_LINE,
+            _ => line_limit(start),
+        }
+    }
+
+    /// True from the login on.
+    #[must_use]
+    pub fn logged_in(&self) -> bool {
+        matches!(self.phase, Phase::Transaction)
+    }
+
+    /// One line of a list that is being read: what the client gets for it.
+    pub fn list_line(&mut self, listing: &mut Listing, line: Bytes) -> Option<Bytes> {
+        self.maildrop.list_line(listing, line)
+    }
+
+    /// Takes an event in and says what is to be done.
+    pub fn on(&mut self, event: Event) -> Effects {
+        if !matches!(event, Event::Start | Event::Line(_)) {
+            self.running = self.running.saturating_sub(1);
+        }
+        let mut effects = match event {
+            Event::Start => self.start(),
+            Event::Line(Ok(line)) => self.line(&line),
+            Event::Line(Err(fault)) => self.line_fault(fault),
+            Event::Connected { greeting, user } => self.connected(&greeting, user),
+            Event::NotConnected { reply, refused } => self.not_connected(reply, refused),
+            Event::Secured => self.secured(),
+            Event::Admitted(fetch) => self.admitted(fetch),
+            Event::NotAdmitted(reply) => self.last_words(reply),
+            Event::Penalized { reply, last } => self.penalized(reply, last),
+            Event::Reply(purpose, line) => self.reply(purpose, line),
+            Event::Collected(purpose, lines) => self.collected(purpose, &lines),
+            Event::Listed(listing) => self.listed(&listing),
+            Event::Fetched { number, size, kept } => self.fetched(number, size, kept),
+            Event::NotFetched(reply) => vec![client(reply)],
+            Event::Relayed | Event::Sent => Vec::new(),
+        };
+        self.count_jobs(&effects);
+        if self.running == 0
+            && let Some(command) = self.deferred.take()
+        {
+            let more = self.transaction(command);
+            self.count_jobs(&more);
+            effects.extend(more);
+        }
+        effects
+    }
+
+    fn count_jobs(&mut self, effects: &Effects) {
+        let jobs =
+            effects.iter().filter(|effect| matches!(effect, Effect::Job(job) if !matches!(job, Job::Disconnect)));
+        self.running += jobs.count();
+    }
+
+    fn start(&mut self) -> Effects {
+        if self.policy.fixed_upstream {
+            return vec![Effect::Job(Job::Connect(None))];
+        }
+        self.phase = Phase::Authorization(Authorization::default());
+        vec![client("+OK POP3 ready")]
+    }
+
+    fn line(&mut self, line: &[u8]) -> Effects {
+        match std::mem::replace(&mut self.phase, Phase::Closing) {
+            Phase::Exchange(exchange) => self.exchange_line(exchange, line),
+            Phase::Prompt(prompt) => self.prompt_line(prompt, line),
+            phase => {
+                self.phase = phase;
+                match Command::parse(line) {
+                    Ok(command) if self.logged_in() => self.transaction(command),
+                    Ok(command) => self.authorization(command),
+                    Err(error) => self.bad_command(&error),
+                }
+            }
+        }
+    }
+
+    fn line_fault(&mut self, fault: LineFault) -> Effects {
+        match std::mem::replace(&mut self.phase, Phase::Closing) {
+            Phase::Exchange(_) | Phase::Prompt(_) if fault == LineFault::TooLong => {
+                self.last_words(format!("-ERR {fault}"))
+            }
+            // The server waits for a response: the one that can't be forwarded becomes a cancellation.
+            Phase::Exchange(exchange) => self.exchange_line(exchange, b"*"),
+            Phase::Prompt(prompt) => self.prompt_line(prompt, b"*"),
+            phase => {
+                self.phase = phase;
+                self.bad(fault.to_string())
+            }
+        }
+    }
+
+    fn bad_command(&mut self, error: &CommandError) -> Effects {
+        self.bad(error.to_string())
+    }
+
+    /// Answers a command that is the client's fault, and ends the session when there were too many.
+    fn bad(&mut self, text: String) -> Effects {
+        self.bad += 1;
+        let limit = if self.logged_in() { self.policy.bad_commands } else { BAD_BEFORE_LOGIN };
+        if self.bad >= limit {
+            return self.last_words(format!("-ERR {text}; too many bad commands"));
+        }
+        vec![client(format!("-ERR {text}"))]
+    }
+
+    fn last_words(&mut self, reply: String) -> Effects {
+        self.phase = Phase::Closing;
+        vec![client(reply), Effect::Close]
+    }
+
+    fn reply(&mut self, purpose: Purpose, line: Bytes) -> Effects {
+        if let Purpose::Auth(exchange) = &purpose
+            && line.first() == Some(&b'+')
+            && !line.starts_with(b"+OK")
+        {
+            return self.challenge(exchange.clone(), &line);
+        }
+        if let Purpose::OwnLogin(login) = &purpose
+            && line.first() == Some(&b'+')
+            && !line.starts_with(b"+OK")
+        {
+            return self.own_challenge(login.clone());
+        }
+        let Ok(status) = Status::parse(line) else {
+            self.phase = Phase::Closing;
+            return vec![Effect::Broken("a reply that is neither +OK nor -ERR")];
+        };
+        match purpose {
+            Purpose::User(name) => self.user_replied(name, &status),
+            Purpose::Login(user) => self.login_replied(Some(user), &status, true),
+            Purpose::Auth(exchange) => self.login_replied(exchange.user, &status, exchange.attempted),
+            Purpose::OwnLogin(login) => self.own_login_replied(login, &status),
+            Purpose::Capa | Purpose::Mechanisms if status.ok => vec![Effect::Job(Job::Collect(purpose))],
+            Purpose::Capa | Purpose::Mechanisms => self.capabilities_are(&purpose, None),
+            purpose => self.transaction_replied(purpose, &status),
+        }
+    }
+
+    fn collected(&mut self, purpose: Purpose, lines: &[Bytes]) -> Effects {
+        let list = crate::pop3::Capabilities::parse(lines.iter().map(|line| &line[..]));
+        self.pipelining |= list.offers("PIPELINING");
+        match purpose {
+            Purpose::OwnLogin(login) => self.own_login_with(login.into_credentials(), &list),
+            purpose => self.capabilities_are(&purpose, Some(list)),
+        }
+    }
+}
+
+/// A reply of the proxy's own; CRLF is added.
+fn client(reply: impl Into<String>) -> Effect {
+    let mut line: String = reply.into();
+    line.push_str("\r\n");
+    Effect::Client(line.into())
+}
+
+/// A line to the upstream.
+fn upstream(line: impl AsRef<[u8]>) -> Effect {
+    Effect::Upstream(Secret::new(line.as_ref().to_vec()))
+}
+
+/// A command to the upstream and the wait for its reply.
+fn ask(line: impl AsRef<[u8]>, purpose: Purpose) -> Effects {
+    vec![upstream(line), Effect::Job(Job::Reply(purpose))]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,256 @@
+//! The AUTHORIZATION state (RFC 1939 section 4): who is there, and over what.
+//!
+//! Towards a fixed upstream commands and SASL exchanges are relayed; without one the proxy prompts for itself and
+//! [`super::login`] carries the credentials to the upstream that the user's route names.
+
+use super::{
+    Credentials, Effect, Effects, Exchange, Job, Phase, Prompt, Purpose, REFUSALS, Session, ask, client, upstream,
+};
+use crate::pop3::{Command, Extension, Secret, State, Status, clean, sasl};
+
+/// The longest greeting that is passed on, in octets.
+const MAX_GREETING: usize = 1024;
+
+/// What was said before a login; nothing of it outlives STLS.
+#[derive(Debug, Default)]
+pub(super) struct Authorization {
+    user: Option<Vec<u8>>,
+}
+
+impl Session {
+    /// The upstream has greeted.
+    pub(super) fn connected(&mut self, greeting: &Status, user: Option<Vec<u8>>) -> Effects {
+        if !self.policy.fixed_upstream {
+            return self.own_login_connected(greeting, user);
+        }
+        if !greeting.ok {
+            self.phase = Phase::Closing;
+            return vec![Effect::Client(greeting.relayed()), Effect::Close];
+        }
+        // Clients act on the greeting's text (RFC 1939 section 7: APOP), so it stays what it is.
+        let text = clean(&greeting.line, MAX_GREETING);
+        self.apop = timestamp(&text);
+        self.phase = Phase::Authorization(Authorization::default());
+        vec![client(String::from_utf8_lossy(&text))]
+    }
+
+    /// There is no upstream to talk to.
+    pub(super) fn not_connected(&mut self, reply: String, refused: bool) -> Effects {
+        if self.policy.fixed_upstream {
+            return self.last_words(reply);
+        }
+        self.phase = Phase::Authorization(Authorization::default());
+        let reply = format!("{reply}\r\n").into();
+        if refused { vec![Effect::Job(Job::Penalize(reply))] } else { vec![Effect::Client(reply)] }
+    }
+
+    /// A command before login.
+    pub(super) fn authorization(&mut self, command: Command) -> Effects {
+        let fixed = self.policy.fixed_upstream;
+        match command {
+            Command::Quit if fixed => {
+                self.phase = Phase::Closing;
+                ask("QUIT", Purpose::Quit)
+            }
+            Command::Quit => self.last_words("+OK bye".into()),
+            Command::Capa if fixed => ask("CAPA", Purpose::Capa),
+            Command::Capa => vec![self.capability_reply(&Self::unrouted_capabilities())],
+            Command::Mechanisms if fixed => ask("CAPA", Purpose::Mechanisms),
+            Command::Mechanisms => vec![self.mechanisms_reply(&Self::unrouted_capabilities())],
+            Command::Stls => self.stls(),
+            Command::User(_) | Command::Auth { .. } | Command::Apop { .. } | Command::Pass(_) => {
+                self.credential(command)
+            }
+            Command::Extension { line, extension } if fixed && extension.state != State::Transaction => {
+                ask(line, Self::extension_purpose(extension))
+            }
+            _ => self.bad("log in first".into()),
+        }
+    }
+
+    pub(super) fn extension_purpose(extension: Extension) -> Purpose {
+        match extension.shape {
+            crate::pop3::Shape::Single => Purpose::Single,
+            crate::pop3::Shape::Multi => Purpose::Multi,
+        }
+    }
+
+    fn stls(&mut self) -> Effects {
+        if !self.offers_stls() {
+            let why = if self.secure { "the connection is encrypted already" } else { "STLS is not offered here" };
+            return self.bad(why.into());
+        }
+        self.phase = Phase::LoggingIn;
+        vec![client("+OK begin TLS negotiation"), Effect::Job(Job::Handshake)]
+    }
+
+    /// The client's connection is encrypted now: a fresh start (RFC 2595 section 4).
+    pub(super) fn secured(&mut self) -> Effects {
+        self.secure = true;
+        self.phase = Phase::Authorization(Authorization::default());
+        Vec::new()
+    }
+
+    /// A command that carries a credential or a part of one.
+    fn credential(&mut self, command: Command) -> Effects {
+        // A digest may travel in clear (RFC 1939 section 7), unless the listener asks for encryption anyhow.
+        let digest = matches!(command, Command::Apop { .. }) && !self.policy.encryption_required;
+        if !digest && !self.may_log_in() {
+            let hint = if self.offers_stls() { "use STLS first" } else { "use TLS" };
+            return vec![client(format!("-ERR [AUTH] no login over an unencrypted connection; {hint}"))];
+        }
+        match command {
+            Command::User(name) => self.user(name),
+            Command::Pass(password) => self.password(password),
+            Command::Apop { ref name, .. } if self.apop => {
+                let user = name.clone();
+                self.send_login(&command.line(), user)
+            }
+            Command::Apop { .. } => self.bad("APOP is not offered here".into()),
+            Command::Auth { mechanism, initial } => self.auth(mechanism, initial),
+            _ => self.bad("log in first".into()),
+        }
+    }
+
+    fn user(&mut self, name: Vec<u8>) -> Effects {
+        if self.policy.fixed_upstream {
+            let line = Command::User(name.clone());
+            self.phase = Phase::Authorization(Authorization::default());
+            return ask(line.line(), Purpose::User(name));
+        }
+        // Held back until the password is there: whether the name has a route stays unknown until then.
+        self.phase = Phase::Authorization(Authorization { user: Some(name) });
+        vec![client("+OK send the password")]
+    }
+
+    pub(super) fn user_replied(&mut self, name: Vec<u8>, status: &Status) -> Effects {
+        self.phase = Phase::Authorization(Authorization { user: status.ok.then_some(name) });
+        vec![Effect::Client(status.relayed())]
+    }
+
+    fn password(&mut self, password: Secret) -> Effects {
+        let Phase::Authorization(authorization) = &mut self.phase else { return self.bad("log in first".into()) };
+        let Some(user) = authorization.user.take() else {
+            return self.bad("send USER first".into());
+        };
+        if self.policy.fixed_upstream {
+            return self.send_login(&Command::Pass(password).line(), user);
+        }
+        self.log_in(Credentials::new(user, password))
+    }
+
+    fn send_login(&mut self, line: &[u8], user: Vec<u8>) -> Effects {
+        self.phase = Phase::LoggingIn;
+        ask(line, Purpose::Login(user))
+    }
+
+    fn auth(&mut self, mechanism: String, initial: Option<Secret>) -> Effects {
+        if !self.policy.fixed_upstream {
+            return self.prompt(&mechanism, initial);
+        }
+        if mechanism.ends_with("-PLUS") {
+            return vec![client("-ERR channel binding can't pass a proxy; use the mechanism without -PLUS")];
+        }
+        let mut exchange = Exchange::new(mechanism.clone());
+        if let Some(initial) = &initial {
+            exchange.answered(initial.expose());
+        }
+        self.phase = Phase::LoggingIn;
+        ask(Command::Auth { mechanism, initial }.line(), Purpose::Auth(exchange))
+    }
+
+    /// The upstream's challenge in a relayed exchange goes to the client.
+    pub(super) fn challenge(&mut self, exchange: Exchange, line: &[u8]) -> Effects {
+        self.phase = Phase::Exchange(exchange);
+        let mut line = clean(line, crate::pop3::MAX_REPLY_LINE);
+        line.extend_from_slice(b"\r\n");
+        vec![Effect::Client(line.into())]
+    }
+
+    /// The client's response in a relayed exchange goes to the upstream, whatever it is.
+    pub(super) fn exchange_line(&mut self, mut exchange: Exchange, line: &[u8]) -> Effects {
+        exchange.answered(line);
+        self.phase = Phase::LoggingIn;
+        vec![upstream(line), Effect::Job(Job::Reply(Purpose::Auth(exchange)))]
+    }
+
+    /// The upstream has decided about credentials that were relayed.
+    pub(super) fn login_replied(&mut self, user: Option<Vec<u8>>, status: &Status, attempt: bool) -> Effects {
+        if status.ok {
+            self.welcome = status.relayed();
+            return vec![Effect::Job(Job::Admit(user))];
+        }
+        self.phase = Phase::Authorization(Authorization::default());
+        let reply = status.relayed();
+        if attempt && refuses_credential(status) {
+            vec![Effect::Job(Job::Penalize(reply))]
+        } else {
+            vec![Effect::Client(reply)]
+        }
+    }
+
+    /// A refused credential has waited its time.
+    pub(super) fn penalized(&mut self, reply: bytes::Bytes, last: bool) -> Effects {
+        self.refusals += 1;
+        if last || self.refusals >= REFUSALS {
+            self.phase = Phase::Closing;
+            return vec![Effect::Client(reply), Effect::Close];
+        }
+        vec![Effect::Client(reply)]
+    }
+
+    /// The proxy lets the user in.
+    pub(super) fn admitted(&mut self, fetch: super::FetchPolicy) -> Effects {
+        self.fetch = fetch;
+        self.phase = Phase::Transaction;
+        self.bad = 0;
+        vec![Effect::Client(std::mem::take(&mut self.welcome))]
+    }
+
+    /// AUTH where the proxy does not know the upstream yet.
+    fn prompt(&mut self, mechanism: &str, initial: Option<Secret>) -> Effects {
+        let prompt = match mechanism {
+            "PLAIN" => Prompt::Plain,
+            "LOGIN" => Prompt::LoginName,
+            _ => return vec![client("-ERR this mechanism is not offered here")],
+        };
+        match initial {
+            Some(initial) => self.prompt_line(prompt, initial.expose()),
+            None => self.ask_client(prompt),
+        }
+    }
+
+    fn ask_client(&mut self, prompt: Prompt) -> Effects {
+        let challenge = sasl::encode(prompt.challenge());
+        let line = String::from_utf8_lossy(challenge.expose()).into_owned();
+        self.phase = Phase::Prompt(prompt);
+        vec![client(format!("+ {line}"))]
+    }
+
+    /// The client answers a prompt of the proxy's own.
+    pub(super) fn prompt_line(&mut self, prompt: Prompt, line: &[u8]) -> Effects {
+        self.phase = Phase::Authorization(Authorization::default());
+        if line == b"*" {
+            return vec![client("-ERR cancelled")];
+        }
+        match prompt.answer(line) {
+            Ok(super::login::Answered::Complete(credentials)) => self.log_in(credentials),
+            Ok(super::login::Answered::Next(prompt)) => self.ask_client(prompt),
+            Err(error) => vec![client(format!("-ERR {error}"))],
+        }
+    }
+}
+
+/// True if the refusal is about the credential, not about the server or the maildrop being busy (RFC 2449 section 8,
+/// RFC 3206).
+pub(super) fn refuses_credential(status: &Status) -> bool {
+    let text = status.text().to_ascii_uppercase();
+    ![&b"[SYS/"[..], b"[IN-USE]", b"[LOGIN-DELAY]"].iter().any(|code| text.starts_with(code))
+}
+
+/// True if there is a timestamp for APOP in the greeting (RFC 1939 section 7).
+fn timestamp(greeting: &[u8]) -> bool {
+    let Some(open) = greeting.iter().position(|&octet| octet == b'<') else { return false };
+    let Some(close) = greeting[open..].iter().position(|&octet| octet == b'>') else { return false };
+    greeting[open..open + close].contains(&b'@')
+}

@@ -1,0 +1,422 @@
+//! The one place of a session that awaits: it executes the effects of [`Session`] and reports back.
+//!
+//! What stands in a `select!` here is cancellation-safe: reads into buffers that survive, and timers.
+
+mod client;
+mod held;
+mod job;
+mod relay;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{debug, info, warn};
+
+use super::{Effect, Event, FetchPolicy, Job, Policy, Session};
+use crate::filter::{Chain, Disposition, Report, Selection};
+use crate::message;
+use crate::net::{self, LoginDelays, Stream};
+use crate::pop3::{MessageNumber, Next};
+use crate::store::{Poison, Quarantine};
+use crate::upstream::{Connection, Destination, Fault, Opener, Router};
+
+use client::{Client, Gone};
+use job::Kept;
+
+/// What all sessions share.
+pub struct Services {
+    /// How upstreams are reached.
+    pub opener: Opener,
+    /// From users to upstreams.
+    pub router: Router,
+    /// The filters.
+    pub chain: Chain,
+    /// Where held mail is kept.
+    pub quarantine: Arc<Quarantine>,
+    /// On which messages filters failed.
+    pub poison: Arc<Poison>,
+    /// How long refused credentials wait.
+    pub delays: LoginDelays,
+    /// Sessions of each user.
+    pub users: net::UserLimits,
+    /// How large mail for filters may be, and where it is kept meanwhile.
+    pub message: message::Limits,
+    /// Octets of all sessions' mail.
+    pub budget: Arc<message::Budget>,
+    /// Deadlines and limits of a session.
+    pub times: Times,
+    /// How many octets of filtered mail a session keeps, so that TOP and RETR agree.
+    pub kept_per_session: u64,
+    /// Is told what became of each message.
+    pub observer: Option<Observer>,
+}
+
+/// What became of a message.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// Its number in the session.
+    pub number: MessageNumber,
+    /// What becomes of it.
+    pub disposition: Disposition,
+    /// What the filters did.
+    pub report: Report,
+}
+
+/// Is told of every message that filters have judged.
+pub type Observer = Arc<dyn Fn(&Judged) + Send + Sync>;
+
+/// Deadlines of a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// From the beginning to the login.
+    pub login: Duration,
+    /// Between commands after the login.
+    pub idle: Duration,
+    /// Without any octet moved while one is awaited.
+    pub stall: Duration,
+    /// For a TLS handshake.
+    pub handshake: Duration,
+}
+
+/// A client that was let in.
+pub struct Arrival {
+    /// Its connection, behind the handshake where TLS is implicit.
+    pub stream: Stream,
+    /// Its address.
+    pub client: SocketAddr,
+    /// The name of the listener.
+    pub listener: Arc<str>,
+    /// The upstream, where the listener names one.
+    pub upstream: Option<String>,
+    /// For STLS.
+    pub tls: Option<Arc<net::ServerTls>>,
+    /// What the session may do.
+    pub policy: Policy,
+}
+
+/// Why a session ended before its time.
+#[derive(Debug, thiserror::Error)]
+enum Break {
+    #[error(transparent)]
+    Client(#[from] Gone),
+    #[error(transparent)]
+    Upstream(#[from] Fault),
+    #[error("the upstream is out of step: {0}")]
+    OutOfStep(&'static str),
+    #[error("the client sent no login in time")]
+    Login,
+    #[error("the client was idle for too long")]
+    Idle,
+    #[error("the client sent a line without end")]
+    Flood,
+    #[error("the client sent plain text behind STLS")]
+    Injection,
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(String),
+}
+
+impl Break {
+    /// True if the client is still there to be told.
+    fn can_be_told(&self) -> bool {
+        matches!(self, Self::Upstream(_) | Self::OutOfStep(_) | Self::Flood)
+    }
+}
+
+/// Serves a client to the end of its session.
+pub async fn serve(services: Arc<Services>, arrival: Arrival) {
+    let started = Instant::now();
+    let driver = Driver {
+        id: SESSIONS.fetch_add(1, Ordering::Relaxed),
+        session: Session::new(arrival.policy),
+        client: Client::new(arrival.stream, services.times.stall),
+        address: arrival.client,
+        listener: arrival.listener,
+        tls: arrival.tls,
+        upstream_name: arrival.upstream,
+        upstream: None,
+        user: None,
+        permit: None,
+        selection: Selection::default(),
+        kept: HashMap::new(),
+        queue: VecDeque::new(),
+        mid_reply: false,
+        deadline: started + services.times.login,
+        totals: Totals::default(),
+        services,
+    };
+    info!("opened");
+    driver.run().await;
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    messages: u64,
+    held: u64,
+}
+
+/// Counts the sessions of the process.
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
+
+struct Driver {
+    id: u64,
+    services: Arc<Services>,
+    session: Session,
+    client: Client,
+    address: SocketAddr,
+    listener: Arc<str>,
+    tls: Option<Arc<net::ServerTls>>,
+    upstream_name: Option<String>,
+    upstream: Option<Connection>,
+    user: Option<Vec<u8>>,
+    permit: Option<net::UserPermit>,
+    selection: Selection,
+    kept: HashMap<MessageNumber, Kept>,
+    queue: VecDeque<Effect>,
+    /// A multi-line reply has begun and not ended.
+    mid_reply: bool,
+    deadline: Instant,
+    totals: Totals,
+}
+
+/// How the loop goes on.
+enum Step {
+    Next,
+    Secure,
+    End,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        let started = Instant::now();
+        let effects = self.session.on(Event::Start);
+        let mut step = self.push(effects, true).map(|()| Step::Next);
+        let reason = loop {
+            step = match step {
+                Ok(Step::Next) => self.step().await,
+                Ok(Step::Secure) => match self.secure().await {
+                    Ok(secured) => {
+                        self = secured;
+                        let effects = self.session.on(Event::Secured);
+                        self.push(effects, true).map(|()| Step::Next)
+                    }
+                    Err(broken) => return info!(reason = %broken, "closed"),
+                },
+                Ok(Step::End) => break None,
+                Err(broken) => break Some(broken),
+            };
+        };
+        let Totals { messages, held } = self.totals;
+        let seconds = started.elapsed().as_secs();
+        match &reason {
+            Some(broken) => info!(messages, held, seconds, reason = %broken, "closed"),
+            None => info!(messages, held, seconds, "closed"),
+        }
+        if reason.is_some_and(|broken| broken.can_be_told()) && !self.mid_reply {
+            self.client.queue(b"-ERR [SYS/TEMP] the connection to the mail server broke\r\n");
+        }
+        // The upstream's connection is dropped without QUIT: what was marked as deleted stays.
+        drop(self.upstream);
+        self.client.close().await;
+    }
+
+    /// Takes the client's lines in as far as the session wants them, then does the next thing.
+    async fn step(&mut self) -> Result<Step, Break> {
+        self.take_lines()?;
+        match self.queue.pop_front() {
+            Some(effect) => self.execute(effect).await,
+            None if self.client.ended() => Ok(Step::End),
+            None => self.rest().await,
+        }
+    }
+
+    fn take_lines(&mut self) -> Result<(), Break> {
+        while self.session.takes_line() {
+            let line = match self.client.next_line(|start| self.session.line_limit(start)) {
+                Next::More => break,
+                Next::Line(line) => Ok(line),
+                Next::Fault(fault) => Err(fault),
+                Next::Flood => return Err(Break::Flood),
+            };
+            if self.session.logged_in() {
+                self.deadline = Instant::now() + self.services.times.idle;
+            }
+            let effects = self.session.on(Event::Line(line));
+            self.push(effects, false)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what is for the upstream, and puts the rest in line: in front for the answers to a job, whose command is older than
+    /// all that waits.
+    fn push(&mut self, effects: Vec<Effect>, front: bool) -> Result<(), Break> {
+        let mut rest = VecDeque::with_capacity(effects.len());
+        for effect in effects {
+            match effect {
+                Effect::Upstream(line) => match &mut self.upstream {
+                    Some(upstream) => upstream.command(line.expose())?,
+                    None => return Err(Break::OutOfStep("there is no upstream")),
+                },
+                other => rest.push_back(other),
+            }
+        }
+        if front {
+            rest.append(&mut self.queue);
+            self.queue = rest;
+        } else {
+            self.queue.append(&mut rest);
+        }
+        Ok(())
+    }
+
+    async fn execute(&mut self, effect: Effect) -> Result<Step, Break> {
+        match effect {
+            Effect::Client(bytes) => {
+                self.client.queue(&bytes);
+                self.client.send_batch().await?;
+                Ok(Step::Next)
+            }
+            Effect::Job(Job::Handshake) => Ok(Step::Secure),
+            Effect::Job(job) => {
+                if let Some(event) = self.job(job).await? {
+                    let effects = self.session.on(event);
+                    self.push(effects, true)?;
+                }
+                if self.session.logged_in() {
+                    self.deadline = Instant::now() + self.services.times.idle;
+                }
+                Ok(Step::Next)
+            }
+            Effect::Upstream(_) => Err(Break::OutOfStep("a command that was not sent")),
+            Effect::Close => Ok(Step::End),
+            Effect::Broken(reason) => Err(Break::OutOfStep(reason)),
+        }
+    }
+
+    async fn job(&mut self, job: Job) -> Result<Option<Event>, Break> {
+        let event = match job {
+            Job::Connect(user) => self.connect(user).await?,
+            Job::Disconnect => {
+                self.upstream = None;
+                return Ok(None);
+            }
+            Job::Admit(user) => self.admit(user),
+            Job::Penalize(reply) => self.penalize(reply).await?,
+            Job::Reply(purpose) => Event::Reply(purpose, self.reply().await?),
+            Job::Collect(purpose) => Event::Collected(purpose, self.collect().await?),
+            Job::Relay => {
+                self.relay().await?;
+                Event::Relayed
+            }
+            Job::List(listing) => Event::Listed(self.list(listing).await?),
+            Job::Fetch(fetch) => self.fetch(fetch).await?,
+            Job::Kept(number, extent) => self.kept(number, extent).await?,
+            Job::Handshake => return Err(Break::OutOfStep("a handshake in the wrong place")),
+        };
+        Ok(Some(event))
+    }
+
+    /// Nothing to do: waits for the client, holding no buffer.
+    async fn rest(&mut self) -> Result<Step, Break> {
+        self.client.flush().await?;
+        if let Some(upstream) = &mut self.upstream {
+            upstream.flush().await?;
+        }
+        let disturbance = async {
+            match &mut self.upstream {
+                Some(upstream) => upstream.disturbance().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            filled = self.client.fill() => filled?,
+            fault = disturbance => return Err(fault.into()),
+            () = sleep_until(self.deadline) => {
+                return Err(if self.session.logged_in() { Break::Idle } else { Break::Login });
+            }
+        }
+        Ok(Step::Next)
+    }
+
+    /// STLS: from here on the connection is encrypted, and nothing said before counts.
+    async fn secure(mut self) -> Result<Self, Break> {
+        self.client.flush().await?;
+        if self.client.has_input() {
+            return Err(Break::Injection);
+        }
+        let Some(tls) = self.tls.clone() else { return Err(Break::OutOfStep("STLS without a certificate")) };
+        let handshake = tls.accept(self.client.into_stream());
+        let stream = match tokio::time::timeout(self.services.times.handshake, handshake).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(Break::Handshake(error.to_string())),
+            Err(_) => return Err(Break::Handshake("time is over".into())),
+        };
+        self.client = Client::new(stream, self.services.times.stall);
+        Ok(self)
+    }
+
+    async fn connect(&mut self, user: Option<Vec<u8>>) -> Result<Event, Break> {
+        let destination = match (&user, &self.upstream_name) {
+            (None, Some(name)) => Destination { upstream: name.clone(), user: Vec::new() },
+            (Some(user), _) => match self.services.router.find(user) {
+                Some(destination) => destination,
+                // The same words and the same wait as for a wrong password.
+                None => {
+                    let reply = "-ERR [AUTH] login failed".into();
+                    return Ok(Event::NotConnected { reply, refused: true });
+                }
+            },
+            (None, None) => return Err(Break::OutOfStep("nowhere to connect to")),
+        };
+        let services = Arc::clone(&self.services);
+        let opened = tokio::select! {
+            opened = services.opener.open(&destination.upstream) => opened,
+            gone = self.client.watch() => return Err(gone.into()),
+        };
+        match opened {
+            Ok((connection, greeting)) => {
+                self.upstream = Some(connection);
+                self.upstream_name = Some(destination.upstream);
+                Ok(Event::Connected { greeting, user: user.map(|_| destination.user) })
+            }
+            Err(error) => {
+                warn!(upstream = destination.upstream, %error, "no connection to the upstream");
+                let reply = "-ERR [SYS/TEMP] the mail server is not available, try again later".into();
+                Ok(Event::NotConnected { reply, refused: false })
+            }
+        }
+    }
+
+    fn admit(&mut self, user: Option<Vec<u8>>) -> Event {
+        let name = user.as_deref().map(String::from_utf8_lossy);
+        let upstream = self.upstream_name.as_deref().unwrap_or_default();
+        if let Some(name) = &name {
+            match self.services.users.admit(&format!("{upstream}/{name}")) {
+                Some(permit) => self.permit = Some(permit),
+                None => return Event::NotAdmitted("-ERR [SYS/TEMP] too many connections of this user".into()),
+            }
+        }
+        let rules = self.services.opener.rules(upstream);
+        self.selection = self.services.chain.select(name.as_deref(), &self.listener, rules.trust_headers);
+        debug!(user = name.as_deref(), upstream, "logged in");
+        self.user = user;
+        Event::Admitted(FetchPolicy {
+            filtered: !self.selection.is_empty(),
+            top_by_retr: rules.top_by_retr,
+            retr_once: rules.retr_once,
+        })
+    }
+
+    async fn penalize(&mut self, reply: Bytes) -> Result<Event, Break> {
+        let verdict = self.services.delays.refused(self.address.ip(), std::time::Instant::now());
+        warn!(client = %self.address.ip(), "login refused");
+        tokio::select! {
+            () = sleep(verdict.delay) => Ok(Event::Penalized { reply, last: verdict.last }),
+            gone = self.client.watch() => Err(gone.into()),
+        }
+    }
+}

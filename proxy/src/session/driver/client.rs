@@ -1,0 +1,168 @@
+//! The client's connection: bounded input, batched output, deadlines.
+
+use std::future::pending;
+use std::io;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::net::Stream;
+use crate::pop3::{LineReader, Next};
+
+/// Queued input of a client, in octets; what is above waits in the socket.
+const MAX_INPUT: usize = 64 * 1024;
+/// How much is read at once.
+const READ: usize = 4 * 1024;
+/// Output is sent when this much is there, in octets.
+const BATCH: usize = 32 * 1024;
+
+/// The client is gone, or might as well be.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Gone {
+    /// The connection broke.
+    #[error("the client's connection broke: {0}")]
+    Io(#[from] io::Error),
+    /// It does not take what is sent.
+    #[error("the client took nothing for {0:?}")]
+    Stalled(Duration),
+}
+
+/// The client's connection.
+pub(super) struct Client {
+    stream: Stream,
+    input: BytesMut,
+    lines: LineReader,
+    output: BytesMut,
+    stall: Duration,
+    ended: bool,
+}
+
+impl Client {
+    /// Takes over a stream. `stall`: how long the client may take nothing of what is sent.
+    pub(super) fn new(stream: Stream, stall: Duration) -> Self {
+        Self {
+            stream,
+            input: BytesMut::new(),
+            lines: LineReader::default(),
+            output: BytesMut::new(),
+            stall,
+            ended: false,
+        }
+    }
+
+    /// Whether TLS protects the connection.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.stream.is_encrypted()
+    }
+
+    /// Takes the connection apart; what was received and not used is lost.
+    pub(super) fn into_stream(self) -> Stream {
+        self.stream
+    }
+
+    /// True if octets have been received that no line was made of.
+    pub(super) fn has_input(&self) -> bool {
+        self.lines.inside_line(&self.input)
+    }
+
+    /// The client will send nothing more.
+    pub(super) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The next line, if it is there.
+    pub(super) fn next_line(&mut self, limit: impl Fn(&[u8]) -> usize) -> Next {
+        if self.input.is_empty() {
+            return Next::More;
+        }
+        let next = self.lines.next(&mut self.input, limit);
+        if self.input.is_empty() {
+            // A connection at rest holds no buffer.
+            self.input = BytesMut::new();
+        }
+        next
+    }
+
+    /// Waits for more input; returns at its end too, see [`Self::ended`]. Cancellation-safe.
+    pub(super) async fn fill(&mut self) -> Result<(), Gone> {
+        self.input.reserve(READ);
+        if self.stream.read_buf(&mut self.input).await? == 0 {
+            self.ended = true;
+        }
+        Ok(())
+    }
+
+    /// Takes input in while something else is waited for; returns only when the client is gone. Cancellation-safe.
+    pub(super) async fn watch(&mut self) -> Gone {
+        while !self.ended && self.input.len() < MAX_INPUT {
+            if let Err(gone) = self.fill().await {
+                return gone;
+            }
+        }
+        pending().await
+    }
+
+    /// Queues octets.
+    pub(super) fn queue(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+    }
+
+    /// Queues octets through `write`.
+    pub(super) fn queue_with(&mut self, write: impl FnOnce(&mut BytesMut)) {
+        write(&mut self.output);
+    }
+
+    /// Sends what is queued if that is much.
+    pub(super) async fn send_batch(&mut self) -> Result<(), Gone> {
+        if self.output.len() >= BATCH { self.flush().await } else { Ok(()) }
+    }
+
+    /// Sends octets behind what is queued, without copying them if they are many.
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+        if bytes.len() < BATCH / 4 {
+            self.queue(bytes);
+            return self.send_batch().await;
+        }
+        self.write_queued().await?;
+        write_all(&mut self.stream, bytes, self.stall).await
+    }
+
+    /// Sends what is queued.
+    pub(super) async fn flush(&mut self) -> Result<(), Gone> {
+        self.write_queued().await?;
+        Ok(timeout(self.stall, self.stream.flush()).await.map_err(|_| Gone::Stalled(self.stall))??)
+    }
+
+    /// Ends the connection in order.
+    pub(super) async fn close(mut self) {
+        let ending = async {
+            if self.flush().await.is_ok() {
+                // The peer may be gone already; that is no news.
+                let _ = self.stream.shutdown().await;
+            }
+        };
+        let _ = timeout(Duration::from_secs(5), ending).await;
+    }
+
+    async fn write_queued(&mut self) -> Result<(), Gone> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        write_all(&mut self.stream, &self.output, self.stall).await?;
+        self.output = BytesMut::new();
+        Ok(())
+    }
+}
+
+/// Writes everything, as long as something moves.
+async fn write_all(stream: &mut Stream, mut bytes: &[u8], stall: Duration) -> Result<(), Gone> {
+    while !bytes.is_empty() {
+        match timeout(stall, stream.write(bytes)).await.map_err(|_| Gone::Stalled(stall))?? {
+            0 => return Err(Gone::Io(io::ErrorKind::WriteZero.into())),
+            count => bytes = &bytes[count..],
+        }
+    }
+    Ok(())
+}

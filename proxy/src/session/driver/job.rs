@@ -1,0 +1,305 @@
+//! One message: fetched whole, filtered, stored where something is taken from it, sent.
+
+use std::sync::Arc;
+
+use tracing::{Instrument, info, info_span, warn};
+
+use super::{Break, Driver, Judged};
+use crate::filter::{Disposition, Facts, FetchCommand, Outcome, Poison};
+use crate::message::{BuildError, Builder, Message};
+use crate::pop3::{Decoder, Encoder, MessageNumber};
+use crate::session::{Event, Extent, Fetch};
+use crate::store;
+
+/// In how many sessions a filter may fail on a message before the message is at fault.
+const SESSIONS: u32 = 2;
+/// How much of a message is encoded between two looks at the client, in octets.
+const PIECE: usize = 64 * 1024;
+
+/// What has become of a message, for TOP and RETR to agree.
+pub(super) struct Kept {
+    original: [u8; 32],
+    result: Message,
+}
+
+/// The failures of filters, as this session adds to them.
+struct Failures {
+    notes: Arc<store::Poison>,
+    session: u64,
+}
+
+impl Poison for Failures {
+    fn failed(&self, filter: &str, message: &Message) -> bool {
+        let key = store::PoisonKey::new(filter, &[], &message.sha256());
+        self.notes.failed(&key, self.session) > SESSIONS
+    }
+}
+
+/// What came of fetching a message.
+enum Fetched {
+    Message(Message),
+    /// It can't be taken in; the client has been told, and the rest of it was read and dropped.
+    Refused,
+}
+
+impl Driver {
+    /// Reads the message that the upstream has begun to send, filters it and sends the result.
+    pub(super) async fn fetch(&mut self, fetch: Fetch) -> Result<Event, Break> {
+        let original = match self.read_message().await? {
+            Fetched::Message(message) => message,
+            Fetched::Refused => return Ok(Event::Relayed),
+        };
+        let number = fetch.number;
+        // RETR's octets are the truth: what TOP fetched counts only if it was the same.
+        let known = self.kept.remove(&number).filter(|kept| kept.original == original.sha256());
+        let result = match known {
+            Some(kept) => kept.result,
+            None => match self.filter(&fetch, original.clone()).await? {
+                Ok(result) => result,
+                Err(reply) => return Ok(Event::NotFetched(reply)),
+            },
+        };
+        let size = self.send_message(&result, fetch.extent).await?;
+        let keep = fetch.extent != Extent::Whole && self.has_room(&result);
+        if keep {
+            self.kept.insert(number, Kept { original: original.sha256(), result });
+        }
+        Ok(Event::Fetched { number, size, kept: keep })
+    }
+
+    /// Sends a message that is kept.
+    pub(super) async fn kept(&mut self, number: MessageNumber, extent: Extent) -> Result<Event, Break> {
+        let Some(result) = self.kept.get(&number).map(|kept| kept.result.clone()) else {
+            return Ok(Event::NotFetched("-ERR [SYS/TEMP] the message is not at hand, try again".into()));
+        };
+        self.send_message(&result, extent).await?;
+        Ok(Event::Sent)
+    }
+
+    fn has_room(&self, message: &Message) -> bool {
+        let kept: u64 = self.kept.values().map(|kept| kept.result.len()).sum();
+        kept.saturating_add(message.len()) <= self.services.kept_per_session
+    }
+
+    /// Takes the body of a reply in, whatever size anybody announced.
+    async fn read_message(&mut self) -> Result<Fetched, Break> {
+        let mut builder = Builder::new(self.services.message.clone(), Arc::clone(&self.services.budget));
+        let mut decoder = Decoder::default();
+        let mut fault = None;
+        loop {
+            let Some(upstream) = &mut self.upstream else { return Err(Break::OutOfStep("there is no upstream")) };
+            let input = upstream.input();
+            if input.is_empty() {
+                self.client.flush().await?;
+                tokio::select! {
+                    filled = upstream.fill() => filled?,
+                    gone = self.client.watch() => return Err(gone.into()),
+                };
+                continue;
+            }
+            let end = decoder.decode(input, |piece| {
+                if fault.is_none() {
+                    fault = builder.push(piece).err();
+                }
+            });
+            let used = end.unwrap_or(input.len());
+            let _ = input.split_to(used);
+            if let Some(error) = &fault {
+                let reply = refusal(error);
+                warn!(%error, "message not taken in");
+                self.client.queue(reply.as_bytes());
+                self.client.flush().await?;
+                if end.is_none() {
+                    self.drain(decoder).await?;
+                }
+                return Ok(Fetched::Refused);
+            }
+            if end.is_some() {
+                break;
+            }
+        }
+        match builder.finish() {
+            Ok(message) => Ok(Fetched::Message(message)),
+            Err(error) => {
+                warn!(%error, "message not taken in");
+                self.client.queue(refusal(&error).as_bytes());
+                Ok(Fetched::Refused)
+            }
+        }
+    }
+
+    /// Reads on to the end of a message that nobody wants any more, to stay in step; bounded, since some have no end.
+    async fn drain(&mut self, mut decoder: Decoder) -> Result<(), Break> {
+        let mut left = self.services.message.max;
+        loop {
+            let Some(upstream) = &mut self.upstream else { return Err(Break::OutOfStep("there is no upstream")) };
+            if upstream.input().is_empty() {
+                tokio::select! {
+                    filled = upstream.fill() => filled?,
+                    gone = self.client.watch() => return Err(gone.into()),
+                };
+            }
+            let input = upstream.input();
+            let end = decoder.decode(input, |_| ());
+            let used = end.unwrap_or(input.len());
+            let _ = input.split_to(used);
+            if end.is_some() {
+                return Ok(());
+            }
+            left = left.saturating_sub(used as u64);
+            if left == 0 {
+                return Err(Break::OutOfStep("a message without end"));
+            }
+        }
+    }
+
+    /// What the client is to get for a message, or the reply that says why it gets none.
+    async fn filter(&mut self, fetch: &Fetch, original: Message) -> Result<Result<Message, String>, Break> {
+        let facts = self.facts(fetch);
+        let span = info_span!("message", number = %fetch.number);
+        let poison = Failures { notes: Arc::clone(&self.services.poison), session: self.id };
+        let selection = self.selection.clone();
+        let judged = selection.run(original.clone(), facts, &poison).instrument(span.clone());
+        let outcome = tokio::select! {
+            outcome = judged => outcome,
+            gone = self.client.watch() => return Err(gone.into()),
+        };
+        for filter in outcome.report.filters.iter().filter(|filter| filter.error.is_some()) {
+            span.in_scope(|| warn!(filter = filter.name, error = filter.error, "filter has not decided"));
+        }
+        self.totals.messages += 1;
+        if let Some(observer) = &self.services.observer {
+            let Outcome { disposition, report, .. } = &outcome;
+            observer(&Judged { number: fetch.number, disposition: disposition.clone(), report: report.clone() });
+        }
+        self.settle(original, outcome).instrument(span).await
+    }
+
+    /// Makes durable what is taken away, then says what the client gets.
+    async fn settle(&mut self, original: Message, outcome: Outcome) -> Result<Result<Message, String>, Break> {
+        match outcome.disposition {
+            Disposition::Retry { filter, reason } => {
+                warn!(filter, reason, "message stays on the server");
+                Ok(Err("-ERR [SYS/TEMP] the message can't be examined now, it stays on the server".into()))
+            }
+            Disposition::Hold { filter, reason } => {
+                info!(filter, reason, "held");
+                self.totals.held += 1;
+                let held = self.hold(&original, filter, reason, &outcome.report.findings).await;
+                Ok(held.map(|entry| self.notice(&entry, &original)))
+            }
+            Disposition::Deliver if outcome.takes_content => {
+                let filters = changed_by(&outcome).join(", ");
+                info!(filters, "content taken away");
+                let reason = "parts were taken out or replaced".to_owned();
+                let held = self.hold(&original, filters, reason, &outcome.report.findings).await;
+                Ok(held.map(|_| outcome.message))
+            }
+            Disposition::Deliver => Ok(Ok(outcome.message)),
+        }
+    }
+
+    fn facts(&self, fetch: &Fetch) -> Facts {
+        let crate::store::Identity { upstream, user } = self.identity();
+        Facts {
+            user,
+            client: self.address.ip(),
+            listener: self.listener.to_string(),
+            upstream,
+            tls: self.client.is_encrypted(),
+            command: match fetch.extent {
+                Extent::Whole => FetchCommand::Retr,
+                Extent::Top(_) => FetchCommand::Top,
+            },
+            uidl: fetch.uidl.as_deref().map(|id| String::from_utf8_lossy(id).into_owned()),
+        }
+    }
+
+    /// Sends a message, or the top of it; gives the octets that RETR announces for it.
+    async fn send_message(&mut self, message: &Message, extent: Extent) -> Result<u64, Break> {
+        let size = wire_size(message);
+        let length = match extent {
+            Extent::Whole => message.len(),
+            Extent::Top(lines) => top_length(message, lines),
+        };
+        let status = match extent {
+            Extent::Whole => format!("+OK {size} octets\r\n"),
+            Extent::Top(_) => "+OK top of message follows\r\n".to_owned(),
+        };
+        self.client.queue(status.as_bytes());
+        self.mid_reply = true;
+        let (mut encoder, mut left) = (Encoder::default(), length);
+        for segment in message.segments() {
+            let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(segment.len());
+            for piece in segment[..wanted].chunks(PIECE) {
+                self.client.queue_with(|output| encoder.encode(piece, |octets| output.extend_from_slice(octets)));
+                self.client.send_batch().await?;
+            }
+            left -= wanted as u64;
+        }
+        self.client.queue(encoder.finish());
+        self.mid_reply = false;
+        Ok(size)
+    }
+}
+
+/// The octets of a message as RETR sends it, dot-stuffing and terminator not counted.
+fn wire_size(message: &Message) -> u64 {
+    let length = message.len();
+    let whole = length == 0 || message.read(length.saturating_sub(2), 2) == b"\r\n";
+    if whole { length } else { length + 2 }
+}
+
+/// The octets of the header block and as many lines of the body.
+fn top_length(message: &Message, mut lines: u64) -> u64 {
+    let head = message.head_len();
+    if lines == 0 {
+        return head;
+    }
+    let mut position = 0;
+    for segment in message.segments() {
+        let skip = usize::try_from(head.saturating_sub(position)).unwrap_or(usize::MAX).min(segment.len());
+        for at in memchr::memchr_iter(b'\n', &segment[skip..]) {
+            lines -= 1;
+            if lines == 0 {
+                return position + (skip + at + 1) as u64;
+            }
+        }
+        position += segment.len() as u64;
+    }
+    position
+}
+
+fn changed_by(outcome: &Outcome) -> Vec<&str> {
+    outcome.report.filters.iter().filter(|filter| filter.changed).map(|filter| filter.name.as_str()).collect()
+}
+
+fn refusal(error: &BuildError) -> String {
+    match error {
+        BuildError::TooLarge { max } => {
+            format!("-ERR [SYS/PERM] the message is larger than {max} octets; it stays on the server\r\n")
+        }
+        BuildError::Busy | BuildError::Spool(_) => {
+            "-ERR [SYS/TEMP] there is no room for the message now; it stays on the server\r\n".into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn top_counts_lines_of_the_body_only() {
+        let message = Message::from_bytes(b"A: 1\r\nB: 2\r\n\r\none\r\ntwo\r\nthree".to_vec());
+        let lengths = [0, 1, 2, 3, 99, u64::MAX].map(|lines| top_length(&message, lines));
+        assert_eq!(lengths, [14, 19, 24, 29, 29, 29]);
+    }
+
+    #[test]
+    fn the_announced_size_counts_the_missing_line_end() {
+        for (text, size) in [("", 0), ("a", 3), ("a\r", 4), ("a\r\n", 3), ("\n", 3)] {
+            assert_eq!(wire_size(&Message::from_bytes(text.into())), size, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Replies that pass from the upstream to the client: lines, lists and whole bodies, through bounded buffers.
+
+use bytes::Bytes;
+
+use super::{Break, Driver};
+use crate::pop3::Decoder;
+use crate::session::Listing;
+
+/// The most lines, and the most octets, of a reply that is collected: a capability list.
+const MAX_COLLECTED: (usize, usize) = (1000, 64 * 1024);
+
+impl Driver {
+    /// The line that answers the oldest command.
+    pub(super) async fn reply(&mut self) -> Result<Bytes, Break> {
+        let Some(upstream) = &mut self.upstream else { return Err(Break::OutOfStep("there is no upstream")) };
+        upstream.flush().await?;
+        if upstream.input().is_empty() {
+            self.client.flush().await?;
+        }
+        tokio::select! {
+            line = upstream.reply() => Ok(line?),
+            gone = self.client.watch() => Err(gone.into()),
+        }
+    }
+
+    /// The next line of a multi-line reply, its dot-stuffing taken off; none at its end.
+    async fn line(&mut self) -> Result<Option<Bytes>, Break> {
+        let Some(upstream) = &mut self.upstream else { return Err(Break::OutOfStep("there is no upstream")) };
+        if upstream.input().is_empty() {
+            self.client.flush().await?;
+        }
+        let line = tokio::select! {
+            line = upstream.line() => line?,
+            gone = self.client.watch() => return Err(gone.into()),
+        };
+        Ok(match line.strip_prefix(b".") {
+            Some(b"") => None,
+            Some(_) => Some(line.slice(1..)),
+            None => Some(line),
+        })
+    }
+
+    /// All lines of a short multi-line reply.
+    pub(super) async fn collect(&mut self) -> Result<Vec<Bytes>, Break> {
+        let (mut lines, mut octets) = (Vec::new(), 0);
+        while let Some(line) = self.line().await? {
+            octets += line.len();
+            lines.push(line);
+            if lines.len() > MAX_COLLECTED.0 || octets > MAX_COLLECTED.1 {
+                return Err(Break::OutOfStep("a capability list without end"));
+            }
+        }
+        Ok(lines)
+    }
+
+    /// A list, line by line; the session says what the client gets of it.
+    pub(super) async fn list(&mut self, mut listing: Listing) -> Result<Listing, Break> {
+        let shown = !matches!(listing, Listing::Sum { .. });
+        self.mid_reply = shown;
+        while let Some(line) = self.line().await? {
+            if let Some(line) = self.session.list_line(&mut listing, line) {
+                self.client.queue_with(|output| {
+                    if line.first() == Some(&b'.') {
+                        output.extend_from_slice(b".");
+                    }
+                    output.extend_from_slice(&line);
+                    output.extend_from_slice(b"\r\n");
+                });
+                self.client.send_batch().await?;
+            }
+        }
+        if shown {
+            self.client.queue(crate::pop3::TERMINATOR);
+            self.mid_reply = false;
+        }
+        Ok(listing)
+    }
+
+    /// The rest of a multi-line reply as it is, whatever its size.
+    pub(super) async fn relay(&mut self) -> Result<(), Break> {
+        self.mid_reply = true;
+        let mut decoder = Decoder::default();
+        loop {
+            let Some(upstream) = &mut self.upstream else { return Err(Break::OutOfStep("there is no upstream")) };
+            let input = upstream.input();
+            if input.is_empty() {
+                self.client.flush().await?;
+                tokio::select! {
+                    filled = upstream.fill() => filled?,
+                    gone = self.client.watch() => return Err(gone.into()),
+                };
+                continue;
+            }
+            let end = decoder.decode(input, |_| ());
+            let chunk = input.split_to(end.unwrap_or(input.len()));
+            self.client.send(&chunk).await?;
+            if end.is_some() {
+                self.mid_reply = false;
+                return Ok(());
+            }
+        }
+    }
+}

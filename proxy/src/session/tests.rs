@@ -1,0 +1,236 @@
+//! The session without any I/O: events in, effects out.
+
+use super::*;
+
+fn policy() -> Policy {
+    Policy {
+        client: IpAddr::from([127, 0, 0, 1]),
+        implicit_tls: false,
+        stls: true,
+        encryption_required: false,
+        allow_cleartext: false,
+        fixed_upstream: true,
+        bad_commands: 20,
+    }
+}
+
+/// Effects as short lines: `C:` to the client, `U:` to the upstream, `J:` a job.
+fn shown(effects: &[Effect]) -> Vec<String> {
+    effects.iter().map(show).collect()
+}
+
+fn show(effect: &Effect) -> String {
+    match effect {
+        Effect::Client(bytes) => format!("C: {}", String::from_utf8_lossy(bytes).trim_end()),
+        Effect::Upstream(line) => format!("U: {}", String::from_utf8_lossy(line.expose())),
+        Effect::Job(job) => format!("J: {}", format!("{job:?}").split(['(', ' ']).next().unwrap_or_default()),
+        Effect::Close => "close".into(),
+        Effect::Broken(reason) => format!("broken: {reason}"),
+    }
+}
+
+fn say(session: &mut Session, line: &'static str) -> Vec<Effect> {
+    assert!(session.takes_line(), "{line}");
+    session.on(Event::Line(Ok(Bytes::from_static(line.as_bytes()))))
+}
+
+/// What was asked last is answered with this line.
+fn answer(session: &mut Session, effects: Vec<Effect>, line: &'static str) -> Vec<Effect> {
+    match effects.into_iter().next_back() {
+        Some(Effect::Job(Job::Reply(purpose))) => {
+            session.on(Event::Reply(purpose, Bytes::from_static(line.as_bytes())))
+        }
+        other => panic!("nothing was asked: {other:?}"),
+    }
+}
+
+fn connected(policy: Policy) -> Session {
+    let mut session = Session::new(policy);
+    session.on(Event::Start);
+    let greeting = Status::parse(Bytes::from_static(b"+OK ready <1.2@host>")).unwrap();
+    session.on(Event::Connected { greeting, user: None });
+    session
+}
+
+fn logged_in(fetch: FetchPolicy) -> Session {
+    let mut session = connected(policy());
+    let asked = say(&mut session, "USER alice");
+    answer(&mut session, asked, "+OK");
+    let asked = say(&mut session, "PASS secret");
+    answer(&mut session, asked, "+OK logged in");
+    assert_eq!(shown(&session.on(Event::Admitted(fetch))), ["C: +OK logged in"]);
+    session
+}
+
+#[test]
+fn before_login_one_command_is_outstanding() {
+    let mut session = connected(policy());
+    let asked = say(&mut session, "USER alice");
+    assert_eq!(shown(&asked), ["U: USER alice", "J: Reply"]);
+    assert!(!session.takes_line());
+    assert_eq!(shown(&answer(&mut session, asked, "+OK who?")), ["C: +OK who?"]);
+    assert!(session.takes_line());
+}
+
+#[test]
+fn a_password_without_a_user_is_never_forwarded() {
+    let mut session = connected(policy());
+    assert_eq!(shown(&say(&mut session, "PASS secret")), ["C: -ERR send USER first"]);
+    let asked = say(&mut session, "USER alice");
+    answer(&mut session, asked, "+OK");
+    session.on(Event::Line(Ok("STLS".into())));
+    session.on(Event::Secured);
+    assert_eq!(shown(&say(&mut session, "PASS secret")), ["C: -ERR send USER first"]);
+    assert_eq!(shown(&say(&mut session, "STLS")), ["C: -ERR the connection is encrypted already"]);
+}
+
+#[test]
+fn no_cleartext_credential_leaves_the_loopback() {
+    let remote = Policy { client: IpAddr::from([192, 0, 2, 1]), ..policy() };
+    let required = Policy { encryption_required: true, ..policy() };
+    for policy in [remote.clone(), required.clone()] {
+        let mut session = connected(policy);
+        for line in ["USER alice", "AUTH PLAIN AGFsaWNlAHNlY3JldA==", "PASS x"] {
+            let reply = shown(&say(&mut session, line));
+            assert!(reply[0].starts_with("C: -ERR [AUTH]") && reply.len() == 1, "{line}: {reply:?}");
+        }
+        session.on(Event::Line(Ok("STLS".into())));
+        session.on(Event::Secured);
+        assert_eq!(shown(&say(&mut session, "USER alice"))[0], "U: USER alice");
+    }
+    assert_eq!(shown(&say(&mut connected(remote.clone()), "APOP alice digest"))[0], "U: APOP alice digest");
+    assert!(shown(&say(&mut connected(required), "APOP alice digest"))[0].starts_with("C: -ERR"));
+    let allowed = Policy { allow_cleartext: true, ..remote };
+    assert_eq!(shown(&say(&mut connected(allowed), "USER alice"))[0], "U: USER alice");
+}
+
+#[test]
+fn only_a_refused_credential_waits() {
+    for (line, waits) in
+        [("-ERR [AUTH] no", true), ("-ERR no", true), ("-ERR [IN-USE] locked", false), ("-ERR [SYS/TEMP] x", false)]
+    {
+        let mut session = connected(policy());
+        let asked = say(&mut session, "USER alice");
+        answer(&mut session, asked, "+OK");
+        let asked = say(&mut session, "PASS wrong");
+        let effects = answer(&mut session, asked, line);
+        assert_eq!(shown(&effects)[0].starts_with("J: Penalize"), waits, "{line}");
+    }
+}
+
+#[test]
+fn a_sasl_exchange_is_relayed_line_by_line() {
+    let mut session = connected(policy());
+    let asked = say(&mut session, "AUTH CRAM-MD5");
+    assert_eq!(shown(&asked), ["U: AUTH CRAM-MD5", "J: Reply"]);
+    assert_eq!(shown(&answer(&mut session, asked, "+ PDE+")), ["C: + PDE+"]);
+    // Lines of an exchange are no commands, and a cancelled one is no attempt.
+    let asked = say(&mut session, "QUIT");
+    assert_eq!(shown(&asked), ["U: QUIT", "J: Reply"]);
+    assert_eq!(shown(&answer(&mut session, asked, "+ ")), ["C: +"]);
+    let asked = say(&mut session, "*");
+    assert_eq!(shown(&answer(&mut session, asked, "-ERR aborted")), ["C: -ERR aborted"]);
+    let asked = say(&mut session, "AUTH PLAIN AGFsaWNlAHNlY3JldA==");
+    let admitted = answer(&mut session, asked, "+OK in");
+    assert!(matches!(&admitted[0], Effect::Job(Job::Admit(Some(user))) if user == b"alice"));
+}
+
+#[test]
+fn a_routed_session_prompts_for_itself_and_logs_in_as_the_upstream_can() {
+    for (capabilities, expected) in [("SASL LOGIN PLAIN", "U: AUTH PLAIN"), ("USER", "U: USER al")] {
+        let mut session = Session::new(Policy { fixed_upstream: false, ..policy() });
+        assert_eq!(shown(&session.on(Event::Start)), ["C: +OK POP3 ready"]);
+        assert_eq!(shown(&say(&mut session, "AUTH LOGIN")), ["C: + VXNlcm5hbWU6"]);
+        assert_eq!(shown(&say(&mut session, "YWxpY2U=")), ["C: + UGFzc3dvcmQ6"]);
+        let effects = say(&mut session, "c2VjcmV0");
+        assert!(matches!(&effects[0], Effect::Job(Job::Connect(Some(user))) if user == b"alice"));
+        let greeting = Status::parse("+OK".into()).unwrap();
+        let asked = session.on(Event::Connected { greeting, user: Some(b"al".to_vec()) });
+        let effects = answer(&mut session, asked, "+OK");
+        let Some(Effect::Job(Job::Collect(purpose))) = effects.into_iter().next() else { panic!("no list") };
+        let effects = session.on(Event::Collected(purpose, vec![capabilities.into()]));
+        assert_eq!(shown(&effects)[0], expected);
+    }
+}
+
+#[test]
+fn too_many_bad_commands_end_the_session() {
+    let mut session = connected(policy());
+    for _ in 0..4 {
+        assert_eq!(shown(&say(&mut session, "HELO")), ["C: -ERR unknown command"]);
+    }
+    assert_eq!(shown(&say(&mut session, "RETR 1")), ["C: -ERR log in first; too many bad commands", "close"]);
+    assert!(!session.takes_line());
+}
+
+#[test]
+fn commands_go_ahead_only_where_the_upstream_pipelines_and_quit_never() {
+    let mut session = logged_in(FetchPolicy::default());
+    say(&mut session, "NOOP");
+    assert!(!session.takes_line(), "the upstream has not announced PIPELINING");
+    let mut session = logged_in(FetchPolicy::default());
+    let asked = say(&mut session, "CAPA");
+    let effects = answer(&mut session, asked, "+OK");
+    let Some(Effect::Job(Job::Collect(purpose))) = effects.into_iter().next() else { panic!("no list") };
+    session.on(Event::Collected(purpose, vec!["PIPELINING".into()]));
+    let first = say(&mut session, "RETR 1");
+    let second = say(&mut session, "DELE 1");
+    assert_eq!(shown(&first), ["U: RETR 1", "J: Reply"]);
+    assert_eq!(shown(&second), ["U: DELE 1", "J: Reply"]);
+    assert!(say(&mut session, "QUIT").is_empty(), "nothing may be committed before the client has everything");
+    assert_eq!(shown(&answer(&mut session, first, "+OK")), ["C: +OK", "J: Relay"]);
+    assert_eq!(shown(&answer(&mut session, second, "+OK gone")), ["C: +OK gone"]);
+    assert_eq!(shown(&session.on(Event::Relayed)), ["U: QUIT", "J: Reply"]);
+}
+
+#[test]
+fn sizes_are_the_upstreams_until_a_message_was_filtered() {
+    let mut session = logged_in(FetchPolicy { filtered: true, ..FetchPolicy::default() });
+    let asked = say(&mut session, "STAT");
+    assert_eq!(shown(&asked)[0], "U: STAT");
+    answer(&mut session, asked, "+OK 2 300");
+    let asked = say(&mut session, "RETR 2");
+    let effects = answer(&mut session, asked, "+OK 200 octets");
+    assert_eq!(shown(&effects), ["J: Fetch"]);
+    let number = MessageNumber::parse(b"2").unwrap();
+    session.on(Event::Fetched { number, size: 250, kept: false });
+    let asked = say(&mut session, "LIST 2");
+    assert_eq!(shown(&answer(&mut session, asked, "+OK 2 200")), ["C: +OK 2 250"]);
+    assert_eq!(shown(&say(&mut session, "STAT"))[0], "U: LIST");
+}
+
+#[test]
+fn top_of_a_filtered_message_fetches_it_whole_without_counting_as_delivered() {
+    let mut session = logged_in(FetchPolicy { filtered: true, ..FetchPolicy::default() });
+    let asked = say(&mut session, "TOP 1 0");
+    assert_eq!(shown(&asked)[0], "U: TOP 1 2147483647");
+    answer(&mut session, asked, "+OK");
+    let number = MessageNumber::parse(b"1").unwrap();
+    session.on(Event::Fetched { number, size: 9, kept: true });
+    let effects = say(&mut session, "TOP 1 5");
+    assert_eq!(shown(&effects), ["J: Kept"]);
+    session.on(Event::Sent);
+    // The client's own RETR reaches the server, though the octets are there.
+    assert_eq!(shown(&say(&mut session, "RETR 1"))[0], "U: RETR 1");
+}
+
+#[test]
+fn a_reply_that_is_none_breaks_the_session_off() {
+    let mut session = logged_in(FetchPolicy::default());
+    let asked = say(&mut session, "NOOP");
+    assert_eq!(shown(&answer(&mut session, asked, "*OK")), ["broken: a reply that is neither +OK nor -ERR"]);
+}
+
+#[test]
+fn channel_binding_is_not_offered_and_nothing_that_would_look_like_a_downgrade() {
+    let session = connected(policy());
+    let list = crate::pop3::Capabilities::parse([
+        &b"SASL PLAIN SCRAM-SHA-1 SCRAM-SHA-1-PLUS SCRAM-SHA-256"[..],
+        b"STLS",
+        b"UIDL",
+        b"IMPLEMENTATION Secret 1.0",
+        b"XFOO",
+    ]);
+    let reply = shown(&[session.capability_reply(&list)]).remove(0);
+    assert_eq!(reply, "C: +OK capabilities\r\nSASL PLAIN SCRAM-SHA-256\r\nUIDL\r\nSTLS\r\nPIPELINING\r\n.");
+}

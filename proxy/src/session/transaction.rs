@@ -1,0 +1,150 @@
+//! The TRANSACTION state (RFC 1939 section 5), and what the upstream says in it.
+
+use super::{Effect, Effects, Extent, Fetch, Job, Listing, Phase, Purpose, Session, ask, client};
+use crate::pop3::{Command, MessageNumber, State, Status};
+
+/// As many lines as TOP can ask for everywhere: the whole message, without being counted as delivered.
+const ALL_LINES: u64 = 2_147_483_647;
+
+impl Session {
+    /// A command after login.
+    pub(super) fn transaction(&mut self, command: Command) -> Effects {
+        if self.running > 0 && self.waits(&command) {
+            self.deferred = Some(command);
+            return Vec::new();
+        }
+        let line = command.line().into_owned();
+        match command {
+            Command::Stat if self.maildrop.differs() => {
+                ask("LIST", Purpose::List(Listing::Sum { messages: 0, octets: 0 }))
+            }
+            Command::Stat | Command::Noop => ask(line, Purpose::Single),
+            Command::List(Some(number)) => ask(line, Purpose::ListOne(number)),
+            Command::List(None) if self.maildrop.differs() => ask(line, Purpose::List(Listing::Sizes)),
+            Command::List(None) => ask(line, Purpose::Multi),
+            Command::Uidl(Some(number)) => ask(line, Purpose::UidlOne(number)),
+            Command::Uidl(None) if self.fetch.filtered => ask(line, Purpose::List(Listing::Uidls)),
+            Command::Uidl(None) => ask(line, Purpose::Multi),
+            Command::Retr(number) => self.retr(number),
+            Command::Top { number, lines } => self.top(number, lines),
+            Command::Dele(number) => ask(line, Purpose::Dele(number)),
+            Command::Rset => ask(line, Purpose::Rset),
+            Command::Quit => {
+                self.phase = Phase::Closing;
+                ask(line, Purpose::Quit)
+            }
+            Command::Capa => ask(line, Purpose::Capa),
+            Command::Extension { line, extension } if extension.state != State::Authorization => {
+                ask(line, Self::extension_purpose(extension))
+            }
+            _ => self.bad("not after login".into()),
+        }
+    }
+
+    /// True for commands that are not sent ahead of earlier replies: QUIT, since a client that vanishes before it has
+    /// everything must leave the maildrop as it was; and what depends on messages still under way.
+    fn waits(&self, command: &Command) -> bool {
+        match command {
+            Command::Quit | Command::Extension { .. } => true,
+            Command::Stat | Command::List(_) | Command::Retr(_) | Command::Top { .. } => self.fetch.filtered,
+            _ => false,
+        }
+    }
+
+    fn retr(&mut self, number: MessageNumber) -> Effects {
+        if !self.fetch.filtered {
+            return ask(format!("RETR {number}"), Purpose::Multi);
+        }
+        if self.fetch.retr_once && self.maildrop.is_kept(number) {
+            return vec![Effect::Job(Job::Kept(number, Extent::Whole))];
+        }
+        ask(format!("RETR {number}"), Purpose::Fetch(self.fetch_of(number, Extent::Whole)))
+    }
+
+    fn top(&mut self, number: MessageNumber, lines: u64) -> Effects {
+        let extent = Extent::Top(lines);
+        if !self.fetch.filtered {
+            return ask(format!("TOP {number} {lines}"), Purpose::Multi);
+        }
+        if self.maildrop.is_kept(number) {
+            return vec![Effect::Job(Job::Kept(number, extent))];
+        }
+        let line = if self.fetch.top_by_retr { format!("RETR {number}") } else { format!("TOP {number} {ALL_LINES}") };
+        ask(line, Purpose::Fetch(self.fetch_of(number, extent)))
+    }
+
+    fn fetch_of(&self, number: MessageNumber, extent: Extent) -> Fetch {
+        Fetch { number, extent, uidl: self.maildrop.uidl(number) }
+    }
+
+    /// The upstream has answered a command of this state.
+    pub(super) fn transaction_replied(&mut self, purpose: Purpose, status: &Status) -> Effects {
+        let relayed = || Effect::Client(status.relayed());
+        if !status.ok {
+            return match purpose {
+                Purpose::Quit => vec![relayed(), Effect::Close],
+                _ => vec![relayed()],
+            };
+        }
+        match purpose {
+            Purpose::Multi => vec![relayed(), Effect::Job(Job::Relay)],
+            Purpose::List(Listing::Sum { .. }) => list(Listing::Sum { messages: 0, octets: 0 }),
+            // The status line tells octets too, as a rule; those of the upstream.
+            Purpose::List(Listing::Sizes) => {
+                let mut effects = vec![client("+OK")];
+                effects.extend(list(Listing::Sizes));
+                effects
+            }
+            Purpose::List(listing) => {
+                let mut effects = vec![relayed()];
+                effects.extend(list(listing));
+                effects
+            }
+            Purpose::ListOne(number) => vec![match self.maildrop.size(number) {
+                Some(size) => client(format!("+OK {number} {size}")),
+                None => relayed(),
+            }],
+            Purpose::UidlOne(number) => {
+                self.note_uidl(number, status);
+                vec![relayed()]
+            }
+            Purpose::Fetch(fetch) => vec![Effect::Job(Job::Fetch(fetch))],
+            Purpose::Dele(number) => {
+                self.maildrop.delete(number);
+                vec![relayed()]
+            }
+            Purpose::Rset => {
+                self.maildrop.reset();
+                vec![relayed()]
+            }
+            Purpose::Quit => vec![relayed(), Effect::Close],
+            _ => vec![relayed()],
+        }
+    }
+
+    fn note_uidl(&mut self, number: MessageNumber, status: &Status) {
+        let line = status.line.slice_ref(status.text());
+        let expected = number.to_string();
+        if line.split(|&octet| octet == b' ').next() == Some(expected.as_bytes()) {
+            self.maildrop.note_uidl(&line);
+        }
+    }
+
+    /// A list has been read through.
+    pub(super) fn listed(&self, listing: &Listing) -> Effects {
+        match listing {
+            Listing::Sum { messages, octets } => vec![client(format!("+OK {messages} {octets}"))],
+            Listing::Sizes | Listing::Uidls => Vec::new(),
+        }
+    }
+
+    /// A message has been filtered and sent.
+    pub(super) fn fetched(&mut self, number: MessageNumber, size: u64, kept: bool) -> Effects {
+        self.maildrop.filtered(number, size, kept);
+        Vec::new()
+    }
+}
+
+fn list(listing: Listing) -> Effects {
+    vec![Effect::Job(Job::List(listing))]
+}

@@ -1,0 +1,203 @@
+//! A conversation with a server: commands out, replies in, nothing that was not asked for.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use memchr::memchr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::net::Stream;
+use crate::pop3::MAX_REPLY_LINE;
+
+/// How much is read at once.
+const READ: usize = 64 * 1024;
+/// The buffer that a connection at rest may keep.
+const KEPT: usize = 4 * 1024;
+
+/// Why a conversation can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The connection broke, or ended where it must not.
+    #[error("the upstream's connection broke: {0}")]
+    Io(#[from] io::Error),
+    /// The server closed it.
+    #[error("the upstream closed the connection")]
+    Closed,
+    /// Nothing came for too long.
+    #[error("the upstream sent nothing for {0:?}")]
+    Stalled(Duration),
+    /// A reply line beyond [`MAX_REPLY_LINE`].
+    #[error("a reply line of the upstream is longer than {MAX_REPLY_LINE} octets")]
+    LongLine,
+    /// Octets that no command has asked for.
+    #[error("the upstream spoke without being asked")]
+    Unasked,
+}
+
+/// A connection to a server that has greeted.
+pub struct Connection {
+    stream: Stream,
+    input: BytesMut,
+    output: Vec<u8>,
+    /// Commands whose reply has not begun to be read.
+    outstanding: usize,
+    stall: Duration,
+}
+
+impl Connection {
+    /// Takes over a stream. `stall`: how long nothing may move while something is awaited.
+    pub(super) fn new(stream: Stream, stall: Duration) -> Self {
+        Self { stream, input: BytesMut::new(), output: Vec::new(), outstanding: 0, stall }
+    }
+
+    /// Changes how long nothing may move.
+    pub(super) fn set_stall(&mut self, stall: Duration) {
+        self.stall = stall;
+    }
+
+    /// Expects a line that no command asks for: the greeting.
+    pub(super) fn expect_line(&mut self) {
+        self.outstanding += 1;
+    }
+
+    /// Queues a command line without its CRLF; [`Self::flush`] sends it.
+    ///
+    /// # Errors
+    ///
+    /// When the server has already said something although nothing was asked.
+    pub fn command(&mut self, line: &[u8]) -> Result<(), Fault> {
+        if self.outstanding == 0 && (!self.input.is_empty() || self.has_input()?) {
+            return Err(Fault::Unasked);
+        }
+        self.outstanding += 1;
+        self.output.extend_from_slice(line);
+        self.output.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// Sends what is queued.
+    ///
+    /// # Errors
+    ///
+    /// When the connection breaks or does not take it in time.
+    pub async fn flush(&mut self) -> Result<(), Fault> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let sent = timeout(self.stall, async {
+            self.stream.write_all(&self.output).await?;
+            self.stream.flush().await
+        });
+        sent.await.map_err(|_| Fault::Stalled(self.stall))??;
+        // It may have carried a password.
+        zeroize::Zeroize::zeroize(&mut self.output);
+        self.output.clear();
+        Ok(())
+    }
+
+    /// The status line or challenge that answers the oldest command, without CRLF. A lone LF ends it too.
+    ///
+    /// # Errors
+    ///
+    /// When the server goes away, stalls or floods.
+    pub async fn reply(&mut self) -> Result<Bytes, Fault> {
+        let line = self.line().await?;
+        self.outstanding = self.outstanding.saturating_sub(1);
+        Ok(line)
+    }
+
+    /// The next line of a multi-line reply, without CRLF.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::reply`].
+    pub async fn line(&mut self) -> Result<Bytes, Fault> {
+        let mut searched = 0;
+        loop {
+            if let Some(at) = memchr(b'\n', &self.input[searched..]).map(|at| searched + at) {
+                if at >= MAX_REPLY_LINE {
+                    return Err(Fault::LongLine);
+                }
+                let line = self.input.split_to(at + 1).freeze();
+                let end = if line.ends_with(b"\r\n") { at - 1 } else { at };
+                return Ok(line.slice(..end));
+            }
+            searched = self.input.len();
+            if searched >= MAX_REPLY_LINE {
+                return Err(Fault::LongLine);
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// Octets that have come and are not used yet.
+    pub fn input(&mut self) -> &mut BytesMut {
+        &mut self.input
+    }
+
+    /// Waits for more octets. Cancellation-safe.
+    ///
+    /// # Errors
+    ///
+    /// When the server goes away or sends nothing for too long.
+    pub async fn fill(&mut self) -> Result<usize, Fault> {
+        self.input.reserve(READ);
+        let read = timeout(self.stall, self.stream.read_buf(&mut self.input)).await;
+        match read.map_err(|_| Fault::Stalled(self.stall))?? {
+            0 => Err(Fault::Closed),
+            count => Ok(count),
+        }
+    }
+
+    /// Waits until the server does what it must not do now: speaks or leaves. Cancellation-safe.
+    pub async fn disturbance(&mut self) -> Fault {
+        if !self.input.is_empty() {
+            return Fault::Unasked;
+        }
+        if self.input.capacity() > KEPT {
+            self.input = BytesMut::new();
+        }
+        let mut octet = [0; 1];
+        match self.stream.read(&mut octet).await {
+            Ok(0) => Fault::Closed,
+            Ok(_) => Fault::Unasked,
+            Err(error) => Fault::Io(error),
+        }
+    }
+
+    /// Whether octets lie ready that nobody has asked for.
+    fn has_input(&mut self) -> Result<bool, Fault> {
+        let mut octet = [0; 1];
+        match read_ready(&mut self.stream, &mut octet) {
+            None => Ok(false),
+            Some(Ok(0)) => Err(Fault::Closed),
+            Some(Ok(_)) => Ok(true),
+            Some(Err(error)) => Err(Fault::Io(error)),
+        }
+    }
+
+    /// The stream again, with nothing left in the buffers.
+    ///
+    /// # Errors
+    ///
+    /// When octets of the server are left: they must not outlive a change of the stream (RFC 2595 section 4).
+    pub(super) fn into_stream(self) -> Result<Stream, Fault> {
+        if self.input.is_empty() { Ok(self.stream) } else { Err(Fault::Unasked) }
+    }
+}
+
+/// Reads what lies ready, without waiting.
+fn read_ready(stream: &mut Stream, octets: &mut [u8]) -> Option<io::Result<usize>> {
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker};
+
+    use tokio::io::{AsyncRead, ReadBuf};
+
+    let mut buffer = ReadBuf::new(octets);
+    match Pin::new(stream).poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer) {
+        Poll::Pending => None,
+        Poll::Ready(result) => Some(result.map(|()| buffer.filled().len())),
+    }
+}

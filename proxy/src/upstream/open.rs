@@ -1,0 +1,139 @@
+//! Reaching a server: connect, greet, and TLS where the configuration asks for it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use popgate_config::{Config, TopFetch, Upstream, UpstreamTls};
+use tokio::time::timeout;
+
+use super::{Connection, Fault};
+use crate::net::{ClientTls, ClientTlsError, ConnectError, Stream, connect};
+use crate::pop3::{NotAStatus, Status};
+
+/// Why there is no connection. Nothing secret was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No upstream of this name.
+    #[error("there is no upstream of this name")]
+    Unknown,
+    /// No connection by TCP.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// No handshake, or no trust.
+    #[error(transparent)]
+    Tls(#[from] ClientTlsError),
+    /// The server did not get as far as a greeting, or as TLS, in time.
+    #[error("no {step} within {limit:?}")]
+    Late {
+        /// What was awaited.
+        step: &'static str,
+        /// How long.
+        limit: Duration,
+    },
+    /// The conversation broke.
+    #[error(transparent)]
+    Broken(#[from] Fault),
+    /// The greeting, or the answer to STLS, is none.
+    #[error("the server does not speak POP3: {0}")]
+    NotPop3(#[from] NotAStatus),
+    /// The server will not do STLS, which is required.
+    #[error("the server refuses STLS: {0}")]
+    NoStls(String),
+}
+
+/// How messages of an upstream are fetched.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules {
+    /// For TOP by RETR.
+    pub top_by_retr: bool,
+    /// RETR of what TOP has fetched is answered without the server.
+    pub retr_once: bool,
+    /// Incoming headers are believed even where filters write them.
+    pub trust_headers: bool,
+    /// The greeting keeps its timestamp for APOP.
+    pub apop: bool,
+}
+
+struct Target {
+    upstream: Upstream,
+    tls: Option<ClientTls>,
+}
+
+/// Opens connections to the configured upstreams.
+pub struct Opener {
+    targets: HashMap<String, Target>,
+    connect: Duration,
+    stall: Duration,
+}
+
+impl Opener {
+    /// Prepares all upstreams of a configuration.
+    ///
+    /// # Errors
+    ///
+    /// When the trust for one can't be set up: an unreadable `ca`, no roots of the system.
+    pub fn new(config: &Config) -> Result<Self, ClientTlsError> {
+        let mut targets = HashMap::new();
+        for upstream in &config.upstreams {
+            let tls = match upstream.tls {
+                UpstreamTls::None => None,
+                UpstreamTls::Stls | UpstreamTls::Implicit => Some(ClientTls::new(upstream)?),
+            };
+            targets.insert(upstream.name.clone(), Target { upstream: upstream.clone(), tls });
+        }
+        Ok(Self { targets, connect: config.limits.connect, stall: config.limits.stall })
+    }
+
+    /// How messages of this upstream are fetched.
+    #[must_use]
+    pub fn rules(&self, name: &str) -> Rules {
+        let rules = |target: &Target| Rules {
+            top_by_retr: target.upstream.top_fetch == TopFetch::Retr,
+            retr_once: target.upstream.retr_once,
+            trust_headers: target.upstream.trust_headers,
+            apop: target.upstream.apop,
+        };
+        self.targets.get(name).map(rules).unwrap_or_default()
+    }
+
+    /// Connects, reads the greeting and secures the connection as configured.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]. A greeting with `-ERR` is no error here.
+    pub async fn open(&self, name: &str) -> Result<(Connection, Status), OpenError> {
+        let target = self.targets.get(name).ok_or(OpenError::Unknown)?;
+        let socket = connect(&target.upstream.address, self.connect).await?;
+        let stream = Stream::new(socket);
+        let (stream, stls) = match (&target.tls, target.upstream.tls) {
+            (Some(tls), UpstreamTls::Implicit) => (self.handshake(tls, stream).await?, None),
+            (Some(tls), _) => (stream, Some(tls)),
+            (None, _) => (stream, None),
+        };
+        let mut connection = Connection::new(stream, self.connect);
+        connection.expect_line();
+        let greeting = Status::parse(self.awaited("greeting", &mut connection).await?)?;
+        if let (Some(tls), true) = (stls, greeting.ok) {
+            connection.command(b"STLS")?;
+            connection.flush().await?;
+            let answer = Status::parse(self.awaited("answer to STLS", &mut connection).await?)?;
+            if !answer.ok {
+                return Err(OpenError::NoStls(String::from_utf8_lossy(answer.text()).into_owned()));
+            }
+            let stream = self.handshake(tls, connection.into_stream()?).await?;
+            connection = Connection::new(stream, self.stall);
+        }
+        connection.set_stall(self.stall);
+        Ok((connection, greeting))
+    }
+
+    async fn awaited(&self, step: &'static str, connection: &mut Connection) -> Result<bytes::Bytes, OpenError> {
+        let late = |_| OpenError::Late { step, limit: self.connect };
+        Ok(timeout(self.connect, connection.reply()).await.map_err(late)??)
+    }
+
+    async fn handshake(&self, tls: &ClientTls, stream: Stream) -> Result<Stream, OpenError> {
+        let late = |_| OpenError::Late { step: "TLS handshake", limit: self.connect };
+        Ok(timeout(self.connect, tls.connect(stream)).await.map_err(late)??)
+    }
+}

@@ -1,0 +1,115 @@
+//! An authority of the tests' own, and what it signs.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Once};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PublicKeyData as _,
+};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use sha2::{Digest as _, Sha256};
+
+use crate::process::write;
+
+/// A certificate for `localhost` and 127.0.0.1 and the authority that signed it, as PEM files.
+#[derive(Clone, Debug)]
+pub struct Certificates {
+    /// The authority's certificate.
+    pub ca: PathBuf,
+    /// The server's certificate.
+    pub certificate: PathBuf,
+    /// The server's private key.
+    pub private_key: PathBuf,
+    /// The hash of the server's public key, as `pin_sha256` takes it.
+    pub pin: String,
+}
+
+impl Certificates {
+    /// Makes `NAME-ca.pem`, `NAME.pem` and `NAME.key` in a folder.
+    ///
+    /// # Panics
+    ///
+    /// If they can't be made.
+    #[must_use]
+    pub fn create(folder: &Path, name: &str) -> Self {
+        Self::with(folder, name, |_| {})
+    }
+
+    /// The same with something else in the server's certificate.
+    ///
+    /// # Panics
+    ///
+    /// If they can't be made.
+    #[must_use]
+    pub fn with(folder: &Path, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let authority_key = KeyPair::generate().expect("a key can be made");
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        authority.distinguished_name.push(DnType::CommonName, format!("Test authority {name}"));
+        let authority_certificate = authority.self_signed(&authority_key).expect("a certificate can be made");
+        let issuer = Issuer::new(authority, authority_key);
+
+        let key = KeyPair::generate().expect("a key can be made");
+        let mut server = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).expect("valid names");
+        server.distinguished_name.push(DnType::CommonName, "localhost");
+        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        server.use_authority_key_identifier_extension = true;
+        change(&mut server);
+        let certificate = server.signed_by(&key, &issuer).expect("a certificate can be signed");
+
+        let file = |suffix: &str, content: String| {
+            let path = folder.join(format!("{name}{suffix}"));
+            write(&path, content);
+            path
+        };
+        Self {
+            ca: file("-ca.pem", authority_certificate.pem()),
+            certificate: file(".pem", certificate.pem()),
+            private_key: file(".key", key.serialize_pem()),
+            pin: format!("sha256//{}", BASE64_STANDARD.encode(Sha256::digest(key.subject_public_key_info()))),
+        }
+    }
+
+    /// What a server presents.
+    ///
+    /// # Panics
+    ///
+    /// If the files have gone.
+    #[must_use]
+    pub fn server(&self) -> Arc<ServerConfig> {
+        install_provider();
+        let chain = CertificateDer::pem_file_iter(&self.certificate).expect("the certificate's file is there");
+        let chain = chain.collect::<Result<_, _>>().expect("the certificate is PEM");
+        let key = PrivateKeyDer::from_pem_file(&self.private_key).expect("the key's file is there");
+        let server = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
+        Arc::new(server.expect("key and certificate belong together"))
+    }
+}
+
+/// What a client that trusts this authority alone uses.
+///
+/// # Panics
+///
+/// If the file is not there or not PEM.
+#[must_use]
+pub fn trust(ca: &Path) -> Arc<ClientConfig> {
+    install_provider();
+    let mut roots = RootCertStore::empty();
+    for root in CertificateDer::pem_file_iter(ca).expect("the authority's file is there") {
+        roots.add(root.expect("the authority is PEM")).expect("the authority is a certificate");
+    }
+    Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+}
+
+fn install_provider() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let _installed_already = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    });
+}

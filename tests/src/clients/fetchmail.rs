@@ -1,0 +1,32 @@
+//! fetchmail: CAPA, USER, PASS, STAT, then LIST n and RETR n of each.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::{Account, Tls, delivery_agent, installed, write_secret};
+
+/// Told to add no Received field and to leave addresses alone.
+pub(super) fn command(account: &Account<'_>, folder: &Path, inbox: &Path) -> Command {
+    let Account { port, user, password, .. } = account;
+    let ca = account.ca.display();
+    let tls = match account.tls {
+        Tls::None => "sslproto '' no sslcertck".to_owned(),
+        Tls::Stls => format!("sslproto 'tls1.2+' sslcertck sslcertfile '{ca}'"),
+        Tls::Implicit => format!("ssl sslproto 'tls1.2+' sslcertck sslcertfile '{ca}'"),
+    };
+    let agent = delivery_agent(folder, inbox);
+    let settings = folder.join("fetchmailrc");
+    write_secret(
+        &settings,
+        &format!(
+            "set invisible\nset no bouncemail\npoll localhost proto pop3 service {port} auth password timeout 50\n\
+             user \"{user}\" password \"{password}\" is nobody here mda \"{}\" {tls} no rewrite keep fetchall pass8bits\n",
+            agent.display()
+        ),
+    );
+    let mut command = installed("fetchmail", "fetchmail");
+    command.env("FETCHMAILHOME", folder).arg("-f").arg(settings).args(["--nosyslog", "--nodetach"]);
+    // Otherwise root's instances share one, and one runs at a time.
+    command.arg("--pidfile").arg(folder.join("fetchmail.pid"));
+    command
+}

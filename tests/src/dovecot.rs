@@ -1,0 +1,217 @@
+//! A private Dovecot: own folder, own ports, and mailboxes that tests fill.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::process::geteuid;
+use tempfile::TempDir;
+
+use crate::PATIENCE;
+use crate::certificates::Certificates;
+use crate::process::{self, Process, program, write};
+
+/// The password of every user.
+pub const PASSWORD: &str = "open-sesame";
+
+/// A running Dovecot with a plain port (that has STLS) and one with implicit TLS.
+#[derive(Debug)]
+pub struct Dovecot {
+    // Before the folder, so that it has ended when the folder goes.
+    _process: Process,
+    folder: TempDir,
+    certificates: Certificates,
+    plain: SocketAddr,
+    tls: SocketAddr,
+    users: AtomicUsize,
+}
+
+impl Dovecot {
+    /// The one that all tests share. It ends with the test process.
+    #[must_use]
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Dovecot> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// Starts one and waits until it is ready.
+    ///
+    /// # Panics
+    ///
+    /// If it is not installed, or does not get ready.
+    #[must_use]
+    pub fn start() -> Self {
+        let binary = program("dovecot", "dovecot-pop3d");
+        let module = ["/usr/lib/dovecot/pop3", "/usr/libexec/dovecot/pop3"];
+        assert!(
+            module.iter().any(|file| Path::new(file).is_file()),
+            "Dovecot is there without POP3\nhint: apt-get install --no-install-recommends dovecot-pop3d"
+        );
+        let folder = process::folder();
+        let certificates = Certificates::create(folder.path(), "dovecot");
+        fs::create_dir(folder.path().join("mail")).expect("a new folder can be written");
+        // Dovecot can't choose a free port itself, and another program may be faster to take it.
+        for _ in 0..5 {
+            let (plain, tls) = free_ports();
+            let config = folder.path().join("dovecot.conf");
+            write(&config, configuration(folder.path(), &certificates, plain, tls));
+            let process = Process::start(Command::new(&binary).arg("-F").arg("-c").arg(&config));
+            let ready = process.errors().find(PATIENCE, |line| line.contains("starting up for pop3").then_some(()));
+            if ready.is_some() {
+                return Self { _process: process, folder, certificates, plain, tls, users: AtomicUsize::new(0) };
+            }
+            let errors = process.errors().text();
+            assert!(errors.contains("Address already in use"), "Dovecot does not start:\n{errors}");
+        }
+        panic!("no free ports for Dovecot");
+    }
+
+    /// The port without TLS, that offers STLS.
+    #[must_use]
+    pub fn plain(&self) -> SocketAddr {
+        self.plain
+    }
+
+    /// The port with implicit TLS.
+    #[must_use]
+    pub fn tls(&self) -> SocketAddr {
+        self.tls
+    }
+
+    /// The authority that signed its certificate.
+    #[must_use]
+    pub fn ca(&self) -> &Path {
+        &self.certificates.ca
+    }
+
+    /// Its key and certificate, for a proxy that stands in for it.
+    #[must_use]
+    pub fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
+    /// A new user with this mail. The password is [`PASSWORD`].
+    ///
+    /// # Panics
+    ///
+    /// If the mailbox can't be written.
+    #[must_use]
+    pub fn user(&self, messages: &[Vec<u8>]) -> String {
+        let user = format!("user{}", self.users.fetch_add(1, Ordering::Relaxed));
+        let maildir = self.folder.path().join("mail").join(&user);
+        for folder in ["cur", "new", "tmp"] {
+            fs::create_dir_all(maildir.join(folder)).expect("a mailbox can be made");
+        }
+        for (at, message) in messages.iter().enumerate() {
+            // The time in the name is what the order in the maildrop comes from.
+            write(&maildir.join("new").join(format!("{}.M{at}P1.test", 1_780_300_000 + at)), message);
+        }
+        give_away(&maildir);
+        user
+    }
+
+    /// The mail that this user still has, in no order.
+    ///
+    /// # Panics
+    ///
+    /// If the mailbox can't be read.
+    #[must_use]
+    pub fn mail(&self, user: &str) -> Vec<Vec<u8>> {
+        let maildir = self.folder.path().join("mail").join(user);
+        let files = ["cur", "new"].map(|folder| fs::read_dir(maildir.join(folder)).expect("the mailbox is there"));
+        files.into_iter().flatten().flatten().map(|file| fs::read(file.path()).expect("a mail can be read")).collect()
+    }
+}
+
+/// Two ports that nobody uses now.
+fn free_ports() -> (SocketAddr, SocketAddr) {
+    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    let (one, other) = (bind(), bind());
+    let address = |socket: &TcpListener| socket.local_addr().expect("a bound socket has an address");
+    (address(&one), address(&other))
+}
+
+/// As root, Dovecot serves mail only as somebody else.
+fn give_away(maildir: &Path) {
+    if geteuid().is_root() {
+        let changed = Command::new("chown").args(["-R", "nobody:nogroup"]).arg(maildir).status();
+        assert!(changed.is_ok_and(|status| status.success()), "chown fails");
+    }
+}
+
+fn configuration(folder: &Path, certificates: &Certificates, plain: SocketAddr, tls: SocketAddr) -> String {
+    let folder = folder.display();
+    let (mail_user, mail_group, login, internal, internal_group) = accounts();
+    let mut text = String::new();
+    let _infallible = write!(
+        text,
+        "base_dir = {folder}/run
+state_dir = {folder}/run
+instance_name = test
+log_path = /dev/stderr
+protocols = pop3
+listen = 127.0.0.1
+default_login_user = {login}
+default_internal_user = {internal}
+default_internal_group = {internal_group}
+mail_location = maildir:{folder}/mail/%u
+mail_uid = {mail_user}
+mail_gid = {mail_group}
+first_valid_uid = 1
+first_valid_gid = 1
+mail_fsync = never
+ssl = yes
+ssl_cert = <{certificate}
+ssl_key = <{key}
+disable_plaintext_auth = no
+auth_mechanisms = plain login
+auth_failure_delay = 0
+mail_max_userip_connections = 0
+passdb {{
+  driver = static
+  args = password={PASSWORD}
+}}
+userdb {{
+  driver = static
+  args = uid={mail_user} gid={mail_group} home={folder}/mail/%u
+}}
+service anvil {{
+  chroot =
+}}
+service pop3-login {{
+  chroot =
+  service_count = 0
+  inet_listener pop3 {{
+    port = {plain}
+  }}
+  inet_listener pop3s {{
+    port = {tls}
+    ssl = yes
+  }}
+}}
+",
+        certificate = certificates.certificate.display(),
+        key = certificates.private_key.display(),
+        plain = plain.port(),
+        tls = tls.port(),
+    );
+    text
+}
+
+/// Whom mail belongs to (user, group), and whom Dovecot runs its parts as (login user, internal user and group).
+fn accounts() -> (String, String, String, String, String) {
+    if geteuid().is_root() {
+        return ["nobody", "nogroup", "dovenull", "dovecot", "dovecot"].map(str::to_owned).into();
+    }
+    let name = |flag: &str| {
+        let output = Command::new("id").arg(flag).output().expect("`id` is there");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let (user, group) = (name("-un"), name("-gn"));
+    (user.clone(), group.clone(), user.clone(), user, group)
+}
+

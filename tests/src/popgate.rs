@@ -1,0 +1,193 @@
+//! The proxy under test.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::process::{self, Ended, Process};
+use crate::{PATIENCE, connection::Connection};
+
+/// The command that builds what the tests drive.
+const BUILD: &str = "cargo build --release --locked -p popgate";
+
+/// `popgate run` with a configuration of the test's own, in a folder of its own.
+#[derive(Debug)]
+pub struct Popgate {
+    process: Process,
+    folder: TempDir,
+    listeners: BTreeMap<String, Listener>,
+    ca: Option<PathBuf>,
+}
+
+/// A listener as popgate has announced it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listener {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its mode: `none`, `stls`, `stls-required` or `implicit`.
+    pub tls: String,
+}
+
+impl Popgate {
+    /// Starts it and waits until it is ready. `{dir}` in the configuration stands for the test's folder, and
+    /// `state_dir` is a folder in there.
+    ///
+    /// # Panics
+    ///
+    /// If the binary is missing or does not get ready; with its standard error.
+    #[must_use]
+    pub fn start(config: &str) -> Self {
+        Self::start_in(process::folder(), config)
+    }
+
+    /// Starts it in a folder that holds files for it already.
+    ///
+    /// # Panics
+    ///
+    /// As [`Popgate::start`].
+    #[must_use]
+    pub fn start_in(folder: TempDir, config: &str) -> Self {
+        let file = configuration(folder.path(), config);
+        let process = Process::start(command().arg("run").arg("--config").arg(file));
+        let mut listeners = BTreeMap::new();
+        let mut ca = None;
+        let ready = process.output().find(PATIENCE, |line| {
+            match line.split(' ').collect::<Vec<_>>()[..] {
+                ["ready"] => return Some(()),
+                ["listening", name, address, tls] => {
+                    let address = address.parse().unwrap_or_else(|_| panic!("no address in {line:?}"));
+                    listeners.insert(name.to_owned(), Listener { address, tls: tls.to_owned() });
+                }
+                _ => {
+                    let path = line.strip_prefix("ca ").unwrap_or_else(|| panic!("unexpected line {line:?}"));
+                    ca = Some(PathBuf::from(path));
+                }
+            }
+            None
+        });
+        assert!(ready.is_some(), "popgate did not get ready with\n{config}");
+        Self { process, folder, listeners, ca }
+    }
+
+    /// The listener of this name.
+    ///
+    /// # Panics
+    ///
+    /// If popgate did not announce it.
+    #[must_use]
+    pub fn listener(&self, name: &str) -> &Listener {
+        self.listeners.get(name).unwrap_or_else(|| panic!("no listener `{name}` among {:?}", self.listeners))
+    }
+
+    /// The port of the listener of this name.
+    #[must_use]
+    pub fn port(&self, name: &str) -> u16 {
+        self.listener(name).address.port()
+    }
+
+    /// A plain connection to the listener of this name.
+    #[must_use]
+    pub fn connect(&self, name: &str) -> Connection {
+        Connection::to("client", self.listener(name).address)
+    }
+
+    /// The authority that popgate has made for itself.
+    ///
+    /// # Panics
+    ///
+    /// If it has announced none.
+    #[must_use]
+    pub fn ca(&self) -> &Path {
+        self.ca.as_deref().expect("popgate announced its authority")
+    }
+
+    /// The test's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Its process, to end it.
+    #[must_use]
+    pub fn process_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// What it has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.errors().text()
+    }
+
+    /// Waits until a line of the log contains this.
+    ///
+    /// # Panics
+    ///
+    /// If none does in time.
+    pub fn wait_for_log(&self, wanted: &str) {
+        let found = self.process.errors().find(PATIENCE, |line| line.contains(wanted).then_some(()));
+        assert!(found.is_some(), "nothing in the log about {wanted:?}");
+    }
+}
+
+/// The command line of popgate, without arguments.
+///
+/// # Panics
+///
+/// If the binary is missing, with the command that builds it.
+#[must_use]
+pub fn command() -> Command {
+    let binary = binary().unwrap_or_else(|| panic!("popgate is not built\nhint: {BUILD}"));
+    let mut command = Command::new(binary);
+    // Nothing of the developer's own settings.
+    command.env_remove("RUST_LOG").env_remove("XDG_STATE_HOME").env("NO_COLOR", "1");
+    command
+}
+
+/// Writes a configuration into a folder, `{dir}` replaced and `state_dir` in front. Gives its path.
+#[must_use]
+pub fn configuration(folder: &Path, config: &str) -> PathBuf {
+    let file = folder.join("popgate.toml");
+    let config = format!("state_dir = \"{{dir}}/state\"\n{config}").replace("{dir}", &folder.to_string_lossy());
+    process::write(&file, config);
+    file
+}
+
+/// Runs popgate to its end.
+///
+/// # Panics
+///
+/// If it goes on for long.
+#[must_use]
+pub fn run(arguments: &[&str]) -> Ended {
+    process::run(command().args(arguments), PATIENCE)
+}
+
+/// Runs popgate to its end with `--config` and this configuration, see [`configuration`].
+///
+/// # Panics
+///
+/// If it goes on for long.
+#[must_use]
+pub fn run_with(subcommand: &str, folder: &Path, config: &str) -> Ended {
+    let file = configuration(folder, config);
+    process::run(command().arg(subcommand).arg("--config").arg(file), PATIENCE)
+}
+
+/// `POPGATE_BIN`, or what the release build has left beside the test's own program.
+fn binary() -> Option<PathBuf> {
+    if let Some(given) = std::env::var_os("POPGATE_BIN") {
+        return Some(given.into());
+    }
+    let own = std::env::current_exe().ok()?;
+    own.ancestors().map(|folder| folder.join("release/popgate")).find(|file| file.is_file())
+}

@@ -1,0 +1,70 @@
+//! Servers that are made of nothing but what a test wants them to say.
+
+pub mod mailbox;
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crate::PATIENCE;
+use crate::connection::Connection;
+use crate::process::poll;
+
+/// A server whose side of the conversation the test itself plays, step by step.
+#[derive(Debug)]
+pub struct Upstream {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Upstream {
+    /// Listens on a free port of the loopback address.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[must_use]
+    pub fn listen() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        listener.set_nonblocking(true).expect("a socket takes options");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        Self { listener, address }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The next connection.
+    ///
+    /// # Panics
+    ///
+    /// If nobody connects in time.
+    #[must_use]
+    pub fn accept(&self) -> Connection {
+        let (stream, _) = poll(Instant::now() + PATIENCE, || match self.listener.accept() {
+            Ok(accepted) => Some(accepted),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => panic!("upstream: {error}"),
+        })
+        .expect("upstream: nobody connected");
+        stream.set_nonblocking(false).expect("a socket takes options");
+        Connection::over("upstream", stream)
+    }
+
+    /// # Panics
+    ///
+    /// If somebody has connected.
+    pub fn expect_nobody(&self) {
+        assert!(self.listener.accept().is_err(), "upstream: nobody was expected to connect");
+    }
+
+    /// Plays a script with the next connection, in a thread of its own. Join it, so that what fails there is seen.
+    #[must_use]
+    pub fn play(self, script: impl FnOnce(Connection) + Send + 'static) -> JoinHandle<()> {
+        std::thread::spawn(move || script(self.accept()))
+    }
+}

@@ -1,0 +1,124 @@
+//! A POP3 server with a mailbox in memory: fast, correct, and with nothing of its own to say.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use crate::connection::stuff;
+
+/// Takes any user and password, and serves the same messages in every session. Lives as long as the process.
+#[derive(Clone, Debug)]
+pub struct Mailbox {
+    address: SocketAddr,
+    commands: Arc<Mutex<Vec<String>>>,
+}
+
+#[derive(Debug)]
+struct Content {
+    /// The messages as they go over the wire, behind the status line.
+    stuffed: Vec<Vec<u8>>,
+    octets: Vec<usize>,
+}
+
+impl Mailbox {
+    /// Serves these messages.
+    ///
+    /// # Panics
+    ///
+    /// If no port is free.
+    #[must_use]
+    pub fn serve(messages: &[Vec<u8>]) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let content = Arc::new(Content {
+            stuffed: messages.iter().map(|message| stuff(message)).collect(),
+            octets: messages.iter().map(Vec::len).collect(),
+        });
+        let commands = Arc::<Mutex<Vec<String>>>::default();
+        let heard = commands.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (content, heard) = (content.clone(), heard.clone());
+                // A client that goes away ends its session, and that is all.
+                std::thread::spawn(move || converse(&stream, &content, &heard));
+            }
+        });
+        Self { address, commands }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The commands of all sessions so far, without arguments of USER and PASS.
+    ///
+    /// # Panics
+    ///
+    /// Never: no session panics while it notes a command.
+    #[must_use]
+    pub fn commands(&self) -> Vec<String> {
+        self.commands.lock().expect("no session panics").clone()
+    }
+}
+
+fn converse(stream: &TcpStream, content: &Content, heard: &Mutex<Vec<String>>) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream);
+    let mut writer = stream;
+    writer.write_all(b"+OK ready\r\n")?;
+    let mut line = String::new();
+    while reader.read_line(&mut line)? > 0 {
+        let command = line.trim_end();
+        let words: Vec<_> = command.split(' ').collect();
+        let verb = words[0].to_ascii_uppercase();
+        let note = if matches!(&*verb, "USER" | "PASS") { verb.clone() } else { command.to_owned() };
+        heard.lock().expect("no session panics").push(note);
+        writer.write_all(&content.reply(&verb, words.get(1).copied(), words.get(2).copied()))?;
+        if verb == "QUIT" {
+            return Ok(());
+        }
+        line.clear();
+    }
+    Ok(())
+}
+
+impl Content {
+    fn reply(&self, verb: &str, argument: Option<&str>, lines: Option<&str>) -> Vec<u8> {
+        let number = argument.and_then(|word| word.parse::<usize>().ok());
+        let known = number.and_then(|number| number.checked_sub(1)).filter(|&at| at < self.octets.len());
+        match (verb, argument, known) {
+            ("CAPA", ..) => b"+OK\r\nTOP\r\nUIDL\r\nUSER\r\nPIPELINING\r\nRESP-CODES\r\n.\r\n".to_vec(),
+            ("STAT", ..) => {
+                format!("+OK {} {}\r\n", self.octets.len(), self.octets.iter().sum::<usize>()).into_bytes()
+            }
+            ("LIST", None, _) => listing(self.octets.iter().map(ToString::to_string)),
+            ("UIDL", None, _) => listing((1..=self.octets.len()).map(|number| format!("uid-{number}"))),
+            ("LIST", _, Some(at)) => format!("+OK {} {}\r\n", at + 1, self.octets[at]).into_bytes(),
+            ("UIDL", _, Some(at)) => format!("+OK {0} uid-{0}\r\n", at + 1).into_bytes(),
+            // One write: status line and message as one stream of octets.
+            ("RETR", _, Some(at)) => [format!("+OK {} octets\r\n", self.octets[at]).as_bytes(), &self.stuffed[at]].concat(),
+            ("TOP", _, Some(at)) => {
+                let lines = lines.and_then(|lines| lines.parse().ok()).unwrap_or(0);
+                [b"+OK\r\n", top(&self.stuffed[at], lines).as_slice()].concat()
+            }
+            ("USER" | "PASS" | "NOOP" | "RSET" | "QUIT", ..) | ("DELE", _, Some(_)) => b"+OK\r\n".to_vec(),
+            _ => b"-ERR no\r\n".to_vec(),
+        }
+    }
+}
+
+fn listing(lines: impl Iterator<Item = String>) -> Vec<u8> {
+    let lines: String = lines.enumerate().map(|(at, line)| format!("{} {line}\r\n", at + 1)).collect();
+    format!("+OK\r\n{lines}.\r\n").into_bytes()
+}
+
+/// The header, the blank line and that many lines of a stuffed message, and the terminator.
+fn top(stuffed: &[u8], lines: usize) -> Vec<u8> {
+    let stuffed = stuffed.strip_suffix(b".\r\n").unwrap_or(stuffed);
+    let body = stuffed.windows(4).position(|window| window == b"\r\n\r\n").map_or(stuffed.len(), |at| at + 4);
+    let lines = stuffed[body..].split_inclusive(|&octet| octet == b'\n').take(lines);
+    let end = body + lines.map(<[u8]>::len).sum::<usize>();
+    [&stuffed[..end], b".\r\n"].concat()
+}

@@ -1,0 +1,9 @@
+//! The built binary, driven over sockets: transcripts, real servers, real clients, the command line.
+
+mod clients;
+mod commands;
+mod filters;
+mod messages;
+mod real_server;
+mod transcripts;
+mod upstreams;

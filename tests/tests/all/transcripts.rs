@@ -1,0 +1,120 @@
+//! The transcripts in `tests/transcripts`, each a test of its own.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use popgate_tests::transcript;
+
+fn folder() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "transcripts"].iter().collect()
+}
+
+macro_rules! transcripts {
+    ($($name:ident)*) => {
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
+        $(
+            #[test]
+            fn $name() {
+                transcript::play(&folder().join(concat!(stringify!($name), ".txt")));
+            }
+        )*
+    };
+}
+
+#[test]
+fn every_transcript_is_played() {
+    let files = std::fs::read_dir(folder()).expect("the transcripts are there");
+    let files: BTreeSet<_> = files.map(|file| file.expect("a folder can be listed").file_name()).collect();
+    let names: BTreeSet<_> = NAMES.iter().map(|name| format!("{name}.txt").into()).collect();
+    assert_eq!(files, names);
+}
+
+transcripts! {
+    apop_is_relayed
+    apop_stamp_can_be_taken_out
+    auth_alone_lists_mechanisms
+    auth_lines_are_no_commands
+    auth_plain_with_a_challenge
+    auth_plain_with_initial_response
+    auth_that_is_cancelled
+    auth_that_is_refused
+    auth_with_channel_binding_is_not_relayed
+    bad_commands_after_login_end_the_session
+    bare_cr_in_a_line
+    bare_lf_ends_no_line
+    capabilities_after_login
+    capabilities_before_login
+    capabilities_of_a_server_without_capa
+    capabilities_without_channel_binding
+    cleartext_from_afar_can_be_allowed
+    cleartext_from_afar_is_refused
+    client_that_goes_inside_an_exchange
+    client_that_vanishes_after_dele
+    client_that_vanishes_inside_a_message
+    client_that_vanishes_with_half_a_command
+    commands_after_login_are_refused
+    commands_before_login_are_refused
+    credentials_may_hold_any_octet
+    dele_and_rset
+    error_texts_are_bounded
+    error_texts_are_relayed_verbatim
+    extensions_with_known_replies
+    five_bad_commands_before_login_end_the_session
+    greeting_is_relayed_verbatim
+    greeting_that_is_no_pop3_is_not_relayed
+    greeting_that_refuses_reaches_the_client
+    greeting_with_control_characters_is_cleaned
+    greeting_without_end_is_not_relayed
+    implicit_tls_of_the_client
+    junk_behind_a_message
+    junk_behind_the_greeting
+    line_that_is_too_long
+    line_without_end
+    list
+    login_that_is_refused_can_be_repeated
+    login_with_user_and_pass
+    message_numbers_are_checked
+    noop
+    nul_in_a_line
+    one_octet_at_a_time
+    password_keeps_its_blanks
+    password_of_many_octets_is_relayed
+    pipelined_after_login
+    pipelined_before_login
+    pipelined_behind_a_refused_password
+    proxy_header_that_is_missing_ends_the_connection
+    quit_before_login
+    quit_of_a_client_that_sends_no_more
+    quit_that_fails_is_told
+    quit_waits_for_what_is_under_way
+    quit_without_reply_is_an_error
+    refusals_of_the_server_are_no_bad_commands
+    reply_line_that_is_too_long
+    reply_that_is_none
+    reply_that_nobody_asked_for
+    retr
+    route_for_nobody
+    route_that_refuses_may_be_tried_again
+    route_with_auth_plain
+    route_with_user_and_pass
+    stat
+    stls_forgets_the_user
+    stls_of_the_client
+    stls_required
+    stls_where_it_is_not_offered
+    stls_with_plain_octets_behind_it
+    top
+    twenty_bad_commands_after_login_end_the_session
+    uidl
+    unknown_commands_are_answered_here
+    upstream_that_dies_at_login
+    upstream_that_dies_before_a_reply
+    upstream_that_dies_before_the_dot
+    upstream_that_dies_inside_a_message
+    upstream_that_dies_while_idle
+    upstream_that_does_not_offer_stls
+    upstream_that_refuses_stls
+    upstream_with_octets_before_its_handshake
+    upstream_with_stls
+    verbs_in_any_case
+}
