@@ -71,6 +71,8 @@ pub enum Event {
         greeting: Status,
         /// The login name for it.
         user: Option<Vec<u8>>,
+        /// Whether a timestamp in the greeting stays there for APOP.
+        apop: bool,
     },
     /// There is no upstream.
     NotConnected {
@@ -318,7 +320,7 @@ impl Session {
             Event::Start => self.start(),
             Event::Line(Ok(line)) => self.line(&line),
             Event::Line(Err(fault)) => self.line_fault(fault),
-            Event::Connected { greeting, user } => self.connected(&greeting, user),
+            Event::Connected { greeting, user, apop } => self.connected(&greeting, user, apop),
             Event::NotConnected { reply, refused } => self.not_connected(reply, refused),
             Event::Secured => self.secured(),
             Event::Admitted(fetch) => self.admitted(fetch),

@@ -214,4 +214,3 @@ fn accounts() -> (String, String, String, String, String) {
     let (user, group) = (name("-un"), name("-gn"));
     (user.clone(), group.clone(), user.clone(), user, group)
 }
-

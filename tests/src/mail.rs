@@ -16,7 +16,12 @@ pub fn mailbox(longest_line: usize) -> Vec<Vec<u8>> {
     vec![
         message(1, "short", plain, "Hello.\n"),
         message(2, "dots", plain, ".dot\n..two\n...three\n.\n.\n. \n.\t\n..\nand one at the end.\n.\n"),
-        message(3, "eight bits, no last line end", eight_bit, "Gr\u{fc}\u{df}e \u{4f60}\u{597d}, \u{645}\u{631}\u{62d}\u{628}\u{627}"),
+        message(
+            3,
+            "eight bits, no last line end",
+            eight_bit,
+            "Gr\u{fc}\u{df}e \u{4f60}\u{597d}, \u{645}\u{631}\u{62d}\u{628}\u{627}",
+        ),
         message(4, "300 kB", plain, &numbered_lines(4_350)),
         message(5, "a long line", plain, &format!("{}\nend\n", "x".repeat(longest_line))),
         message(6, "lines like the mbox separator", plain, "From the start\n>From quoted\n>>From twice\n"),
@@ -25,7 +30,12 @@ pub fn mailbox(longest_line: usize) -> Vec<Vec<u8>> {
         message(9, "blank lines", plain, "\n\n\nbetween\n\n\n"),
         message(10, "=?utf-8?B?w5xiZXJyYXNjaHVuZw==?= =?iso-8859-1?Q?f=FCr?= dich", plain, "An encoded subject.\n"),
         message(11, "folded\n field\n\tand tabs", plain, "A folded subject.\n"),
-        message(12, "html", "Content-Type: text/html; charset=utf-8\n", "<p>A <a href=\"https://example.org/\">link</a>.</p>\n"),
+        message(
+            12,
+            "html",
+            "Content-Type: text/html; charset=utf-8\n",
+            "<p>A <a href=\"https://example.org/\">link</a>.</p>\n",
+        ),
     ]
 }
 
@@ -52,7 +62,8 @@ pub fn numbered_lines(count: usize) -> String {
 pub fn of_size(octets: usize) -> Vec<u8> {
     let fields = "Content-Type: multipart/mixed; boundary=\"=-size\"\n";
     let text = numbered_lines(octets.min(8_000) / 2 / 69);
-    let attached: Vec<u8> = (0..octets.saturating_sub(text.len() + 700) * 73 / 100).map(|at| (at * 31 % 251) as u8).collect();
+    let attached: Vec<u8> =
+        (0..octets.saturating_sub(text.len() + 700) * 73 / 100).map(|at| (at * 31 % 251) as u8).collect();
     let body = format!(
         "--=-size\nContent-Type: text/plain; charset=us-ascii\n\n{text}\n--=-size\nContent-Type: application/octet-stream\n\
          Content-Transfer-Encoding: base64\nContent-Disposition: attachment; filename=\"data.bin\"\n\n{}--=-size--\n",
@@ -172,7 +183,8 @@ mod tests {
 
     #[test]
     fn line_ends_are_the_only_thing_that_normalising_changes() {
-        for (message, same) in [("a\r\nb\r\n", "a\nb\n"), ("a\nb", "a\nb\n"), ("", "\n"), ("a\rb\r\n\r\n", "a\rb\n\n")] {
+        for (message, same) in [("a\r\nb\r\n", "a\nb\n"), ("a\nb", "a\nb\n"), ("", "\n"), ("a\rb\r\n\r\n", "a\rb\n\n")]
+        {
             assert_eq!(normalised(message.as_bytes()), same.as_bytes(), "{message:?}");
             assert_eq!(normalised(&crlf(message.as_bytes())), same.as_bytes(), "{message:?}");
         }

@@ -19,9 +19,13 @@ use rustix::process::{Pid, Signal, kill_process};
 pub fn program(name: &str, package: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path).chain(system).map(|folder| folder.join(name)).find(|file| file.is_file()).unwrap_or_else(
-        || panic!("the program `{name}` is missing\nhint: apt-get install --no-install-recommends {package}"),
-    )
+    std::env::split_paths(&path)
+        .chain(system)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| {
+            panic!("the program `{name}` is missing\nhint: apt-get install --no-install-recommends {package}")
+        })
 }
 
 /// A program that runs until this is dropped, or until the test process ends in whatever way.

@@ -33,7 +33,8 @@
 //!
 //! Server names in a configuration: the listener is `pop3`, the upstream `scripted`; `listener: routed` leaves the
 //! listener without upstream, and `{address}` and `{ca}` are the server's address and authority. No password may be in
-//! the log at the end: the word `sesame` never.
+//! the log at the end: the word `sesame` never. A status line to the client must be printable, and an error 512 octets
+//! long at most.
 
 mod line;
 mod script;
@@ -110,6 +111,9 @@ impl Stage {
             Action::Expect(side, pattern) => {
                 let line = self.side(*side).line();
                 assert!(pattern.matches(&line), "line {}: not expected: {}", step.line, show(&line));
+                if *side == Side::Client && (line.starts_with(b"+OK") || line.starts_with(b"-ERR")) {
+                    expect_clean(&line);
+                }
             }
             Action::ExpectLines(patterns) => self.expect_lines(patterns),
             Action::LogIn => self.log_in(),
@@ -144,7 +148,7 @@ impl Stage {
         let status = client.text();
         assert!(status.starts_with("+OK"), "the client got {status:?}");
         let body = client.stuffed_body();
-        let mut lines: Vec<_> = body.split(|&octet| octet == b'\n').map(|line| line.trim_ascii_end()).collect();
+        let mut lines: Vec<_> = body.split(|&octet| octet == b'\n').map(<[u8]>::trim_ascii_end).collect();
         // The terminator, and what is behind its line end.
         lines.truncate(lines.len() - 2);
         assert_eq!(lines.len(), patterns.len(), "another number of lines: {}", show(&body));
@@ -181,6 +185,13 @@ impl Stage {
     }
 }
 
+/// What every status line to a client must be, whatever the server has sent: bounded and printable.
+fn expect_clean(line: &[u8]) {
+    let limit = if line.starts_with(b"-ERR") { 512 } else { 1024 };
+    assert!(line.len() <= limit, "a status line of {} octets", line.len());
+    assert!(!line.iter().any(u8::is_ascii_control), "control characters in {}", show(line));
+}
+
 /// The configuration: one listener, one upstream, and what the file says.
 fn configuration(script: &Script) -> String {
     let mut text = String::new();
@@ -195,7 +206,8 @@ fn configuration(script: &Script) -> String {
             let _infallible = writeln!(text, "{line}");
         }
     };
-    let listener = [("name", "\"pop3\""), ("address", "\"127.0.0.1:0\""), ("tls", "\"none\""), ("upstream", "\"scripted\"")];
+    let listener =
+        [("name", "\"pop3\""), ("address", "\"127.0.0.1:0\""), ("tls", "\"none\""), ("upstream", "\"scripted\"")];
     let basis = if script.routed { &listener[..3] } else { &listener[..] };
     table("[[listener]]", basis, &script.listener);
     let upstream = [("name", "\"scripted\""), ("address", "\"{address}\""), ("tls", "\"none\"")];

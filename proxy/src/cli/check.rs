@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use super::load::Plugins;
-use super::server::{Parts, StartError};
+use super::server::{Lasting, Parts, StartError};
 use super::{DONE, FAILED, USAGE, run};
 
 /// Checks a configuration.
@@ -23,7 +22,7 @@ pub(super) async fn main(path: &Path) -> u8 {
 
 async fn check(path: &Path) -> Result<(), StartError> {
     let config = run::configuration(path)?;
-    Parts::load(&config, &mut Plugins::default(), None).await?;
+    Parts::load(&config, &mut Lasting::default(), None).await?;
     println!("{} is good", path.display());
     for listener in &config.listeners {
         let target = listener.upstream.as_deref().unwrap_or("the user's route");

@@ -1,5 +1,6 @@
 //! The proxy put together: what sessions share, listeners, reload and drain.
 
+mod lasting;
 mod parts;
 mod reception;
 
@@ -14,10 +15,10 @@ use tokio::net::{TcpListener, lookup_host};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::load::Plugins;
 use crate::net;
 use crate::session::driver::Observer;
 
+pub(super) use lasting::Lasting;
 pub(super) use parts::{IN_MEMORY, Parts, spool};
 
 /// Why the proxy does not start. The text is complete, hint included.
@@ -61,7 +62,7 @@ pub(super) struct Server {
     /// What connections that come in get.
     current: Arc<RwLock<Arc<Parts>>>,
     ports: Vec<Port>,
-    plugins: Plugins,
+    lasting: Lasting,
     observer: Option<Observer>,
     /// Every session holds a clone; all are gone when the last session is.
     alive: mpsc::Sender<()>,
@@ -76,11 +77,11 @@ impl Server {
 
     /// The same, with somebody who is told of every message that filters have judged.
     pub(super) async fn start_observed(config: &Config, observer: Option<Observer>) -> Result<Self, StartError> {
-        let mut plugins = Plugins::default();
-        let parts = Parts::load(config, &mut plugins, observer.clone()).await?;
+        let mut lasting = Lasting::default();
+        let parts = Parts::load(config, &mut lasting, observer.clone()).await?;
         let (alive, ended) = mpsc::channel(1);
         let current = Arc::new(RwLock::new(Arc::new(parts)));
-        let mut server = Self { current, ports: Vec::new(), plugins, observer, alive, ended };
+        let mut server = Self { current, ports: Vec::new(), lasting, observer, alive, ended };
         let sockets = server.bind_new(&config.listeners).await?;
         server.open(sockets);
         Ok(server)
@@ -89,7 +90,7 @@ impl Server {
     /// Takes another configuration over: new sessions get it, those there keep what they have. Nothing changes if
     /// anything of it is broken.
     pub(super) async fn reload(&mut self, config: &Config) -> Result<(), StartError> {
-        let parts = Parts::load(config, &mut self.plugins, self.observer.clone()).await?;
+        let parts = Parts::load(config, &mut self.lasting, self.observer.clone()).await?;
         let sockets = self.bind_new(&config.listeners).await?;
         let kept: HashMap<&str, String> =
             config.listeners.iter().map(|listener| (listener.name.as_str(), listener.address.to_string())).collect();

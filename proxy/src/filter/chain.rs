@@ -329,3 +329,6 @@ impl Run {
         self.report.filters.push(FilterReport { name: link.name.clone(), verdict, elapsed, changed, error });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,7 +81,7 @@ fn decode_words(line: &[u8]) -> String {
         let between = &line[plain..start];
         match &mut run {
             Some(open) if between.iter().all(u8::is_ascii_whitespace) => {
-                if !open.charset.eq_ignore_ascii_case(word.charset) {
+                if !open.charset.eq_ignore_ascii_case(word.charset) || is_stateful(word.charset) {
                     text.push_str(&from_charset(open.charset, &open.octets));
                     *open = Run { charset: word.charset, octets: Vec::new() };
                 }
@@ -98,6 +98,12 @@ fn decode_words(line: &[u8]) -> String {
     finish(&mut run, &mut text);
     text.push_str(&String::from_utf8_lossy(&line[plain..]));
     text
+}
+
+/// Whether each word begins and ends in ASCII by escape sequences (RFC 1468); joined, an escape would follow an escape,
+/// which decoders take for an error.
+fn is_stateful(charset: &str) -> bool {
+    charset.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("iso-2022"))
 }
 
 fn finish(run: &mut Option<Run<'_>>, text: &mut String) {

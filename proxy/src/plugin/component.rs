@@ -54,7 +54,7 @@ impl ComponentFilter {
         host.log.finish();
         match answer {
             Ok(configured) => configured.map_err(Misfit::Settings),
-            Err(ended) => Err(Misfit::Failure(ended.failure(host, &self.profile.limits).to_string())),
+            Err(ended) => Err(Misfit::Failure(ended.failure(host, &self.profile).to_string())),
         }
     }
 
@@ -73,7 +73,7 @@ impl ComponentFilter {
         let verdict = match answer {
             Ok(Ok(verdict)) => printable(verdict),
             Ok(Err(reported)) => return Err(failure::reported(reported, host)),
-            Err(ended) => return Err(ended.failure(host, &self.profile.limits)),
+            Err(ended) => return Err(ended.failure(host, &self.profile)),
         };
         let record = store.into_data().record;
         let busy = record.was_busy();

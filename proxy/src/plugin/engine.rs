@@ -1,32 +1,38 @@
 //! The one wasmtime engine of the process: how guests are compiled, where they live, how they are interrupted.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
-use super::ticker::{Running, Ticker};
+use super::ticker::{self, Running, Ticker};
 
-/// Guests at the same time when their memories come from the pool.
+/// Guests at the same time for each processor.
 ///
-/// The pool reserves address space, about 4 GiB for each memory, and takes memory only for what lives.
-const POOLED: u32 = 128;
+/// Guests compute, so more of them finish nothing earlier; and when all of them compute as long as they may, everything else
+/// on a thread waits for a tick of each.
+const PLACES_EACH: usize = 16;
 
-/// Memories in the pool. Nearly all components have one.
-const MEMORIES: u32 = 2 * POOLED;
+/// Guests at the same time at least: some may wait for something after all.
+const PLACES_MIN: usize = 32;
 
-/// Tables in the pool. Interpreters have many: Python about forty.
-const TABLES: u32 = 20 * POOLED;
+/// Guests at the same time at most. The pool reserves address space, 4 GiB for each memory.
+const PLACES_MAX: usize = 128;
 
-/// Core modules of all guests. Only counters, the memory for them is taken as they live.
-const CORE_INSTANCES: u32 = 64 * POOLED;
+/// Memories in the pool for each guest. Nearly all components have one.
+const MEMORIES_EACH: u32 = 2;
+
+/// Tables in the pool for each guest. Interpreters have many, Python about forty.
+const TABLES_EACH: u32 = 20;
+
+/// Core modules for each guest. A counter only, the memory for them is taken as they live.
+const CORE_INSTANCES_EACH: u32 = 64;
 
 /// Octets of what wasmtime keeps for one component besides its memory. Python takes 4 MiB.
 const INSTANCE_SIZE: usize = 8 * 1024 * 1024;
-
-/// Guests at the same time when each gets memory of its own from the system.
-const ON_DEMAND: u32 = 32;
 
 /// Octets of stack for the guest's own frames. Most guests keep a second stack in their memory and run out of that first.
 const WASM_STACK: usize = 512 * 1024;
@@ -68,18 +74,16 @@ impl Engine {
     /// # Errors
     /// wasmtime does not run on this system, or there is no thread for the clock.
     pub(super) fn start() -> Result<Self, EngineError> {
-        let (wasmtime, places) = match wasmtime::Engine::new(&pooled()) {
-            Ok(engine) => (engine, POOLED),
-            Err(error) => {
-                tracing::warn!(
-                    error = format!("{error:#}"),
-                    "no address space for a pool of filter instances (a limit as by `ulimit -v`?); filters run more slowly"
-                );
-                (wasmtime::Engine::new(&on_demand()).map_err(EngineError::Wasmtime)?, ON_DEMAND)
-            }
-        };
-        let ticker = Ticker::start(wasmtime.weak())?;
-        Ok(Self { wasmtime, ticker, places: Arc::new(Semaphore::new(places as usize)) })
+        let places = places();
+        let wasmtime = wasmtime::Engine::new(&pooled(places as u32)).or_else(|error| {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "no address space for a pool of filter instances (a limit as by `ulimit -v`?); filters run more slowly"
+            );
+            wasmtime::Engine::new(&on_demand()).map_err(EngineError::Wasmtime)
+        })?;
+        let ticker = Ticker::start(wasmtime.weak(), ticker::QUIET)?;
+        Ok(Self { wasmtime, ticker, places: Arc::new(Semaphore::new(places)) })
     }
 
     /// The engine itself.
@@ -100,15 +104,20 @@ impl Engine {
     }
 }
 
-fn pooled() -> Config {
+/// How many guests there are at the same time.
+fn places() -> usize {
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    (PLACES_EACH * processors).clamp(PLACES_MIN, PLACES_MAX)
+}
+
+fn pooled(places: u32) -> Config {
     let pagemap = PoolingAllocationConfig::is_pagemap_scan_available();
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(POOLED)
-        .total_core_instances(CORE_INSTANCES)
-        .total_memories(MEMORIES)
-        .total_tables(TABLES)
-        // Each memory or table grows on one stack at a time, and each guest runs on one.
-        .total_stacks(POOLED)
+    pool.total_component_instances(places)
+        .total_core_instances(CORE_INSTANCES_EACH * places)
+        .total_memories(MEMORIES_EACH * places)
+        .total_tables(TABLES_EACH * places)
+        .total_stacks(places)
         .max_component_instance_size(INSTANCE_SIZE)
         .max_core_instance_size(INSTANCE_SIZE)
         .max_tables_per_module(20)
@@ -155,7 +164,7 @@ mod tests {
     async fn places_are_bounded_and_come_back() {
         let engine = Engine::start().unwrap();
         let mut taken = Vec::new();
-        for _ in 0..POOLED {
+        for _ in 0..places() {
             taken.push(engine.place(Duration::ZERO).await.unwrap());
         }
         assert!(engine.place(Duration::from_millis(1)).await.is_none());

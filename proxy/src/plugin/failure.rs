@@ -3,10 +3,11 @@
 //! A trap, a limit and bad output are failures on this very message. Only what is out of order around the
 //! filter (no room, a disk) is a failure of a service, and so is what the guest itself calls one.
 
+use tokio::task::JoinError;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
-use super::host::{DataError, Host};
+use super::host::{DataError, Host, Profile};
 use super::limits::{Exceeded, Limits};
 use super::record::Unfit;
 use super::text;
@@ -14,6 +15,9 @@ use crate::filter::Failure;
 
 /// Octets of a reason that a guest gives.
 pub(super) const REASON_MAX: usize = 500;
+
+/// Octets of the details for who looks for the cause: the chain of errors, and the guest's functions.
+const DETAILS_MAX: usize = 4_000;
 
 /// Why a guest did not come to an answer: it was cut off, or ended by an error.
 pub(super) enum Ended {
@@ -25,16 +29,23 @@ pub(super) enum Ended {
 
 impl Ended {
     /// Whose fault it is, and how it came about.
-    pub(super) fn failure(&self, host: &Host, limits: &Limits) -> Failure {
-        match self {
-            Self::Timeout => Failure::Message(format!("took longer than {}", text::duration(limits.timeout))),
-            Self::Error(error) if error.is::<PoolConcurrencyLimitError>() => Failure::Service(no_room()),
-            Self::Error(error) if error.is::<DataError>() => Failure::Service(format!("{}", error.root_cause())),
-            Self::Error(error) => {
-                let reason = reason(error, host, limits);
-                tracing::debug!(target: "popgate::filter", error = format!("{error:?}"), "the guest was ended");
-                if host.record.was_busy() { Failure::Service(reason) } else { Failure::Message(reason) }
+    pub(super) fn failure(&self, host: &Host, profile: &Profile) -> Failure {
+        let error = match self {
+            Self::Timeout => {
+                return Failure::Message(format!("took longer than {}", text::duration(profile.limits.timeout)));
             }
+            Self::Error(error) => error,
+        };
+        let details = text::printable(&format!("{error:?}"), DETAILS_MAX);
+        tracing::debug!(target: "popgate::filter", plugin = &*profile.name, details, "the guest was ended");
+        if error.is::<PoolConcurrencyLimitError>() {
+            Failure::Service(no_room())
+        } else if error.is::<DataError>() || error.downcast_ref::<JoinError>().is_some_and(JoinError::is_cancelled) {
+            Failure::Service(error.root_cause().to_string())
+        } else if host.record.was_busy() {
+            Failure::Service(reason(error, host, &profile.limits))
+        } else {
+            Failure::Message(reason(error, host, &profile.limits))
         }
     }
 }

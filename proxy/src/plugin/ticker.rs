@@ -13,8 +13,8 @@ use wasmtime::EngineWeak;
 /// How long a guest may run before the thread that it runs on can do something else.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 
-/// Ticks without a guest after which the clock stops.
-const QUIET: u32 = 100;
+/// Ticks without a guest after which the clock of the engine stops.
+pub(super) const QUIET: u32 = 100;
 
 /// The handle of the thread.
 #[derive(Debug)]
@@ -31,14 +31,15 @@ struct State {
 }
 
 impl Ticker {
-    /// Starts the clock of an engine.
+    /// Starts the clock of an engine. It stops when there was no guest for `quiet` ticks.
     ///
     /// # Errors
     /// The system has no thread left.
-    pub(super) fn start(engine: EngineWeak) -> io::Result<Self> {
+    pub(super) fn start(engine: EngineWeak, quiet: u32) -> io::Result<Self> {
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
-        let handle = thread::Builder::new().name("popgate-ticker".into()).spawn(move || tick(&engine, &shared))?;
+        let handle =
+            thread::Builder::new().name("popgate-ticker".into()).spawn(move || tick(&engine, quiet, &shared))?;
         Ok(Self { state, thread: handle.thread().clone() })
     }
 
@@ -69,14 +70,14 @@ impl Drop for Running {
     }
 }
 
-fn tick(engine: &EngineWeak, state: &State) {
+fn tick(engine: &EngineWeak, quiet_max: u32, state: &State) {
     let mut quiet = 0;
     while !state.stopped.load(Ordering::SeqCst) {
         thread::park_timeout(TICK);
         let Some(engine) = engine.upgrade() else { return };
         engine.increment_epoch();
         quiet = if state.running.load(Ordering::SeqCst) == 0 { quiet + 1 } else { 0 };
-        if quiet > QUIET {
+        if quiet > quiet_max {
             // First the sign, then the look: a guest that starts in between either sees the sign or is seen.
             state.resting.store(true, Ordering::SeqCst);
             drop(engine);
@@ -85,6 +86,41 @@ fn tick(engine: &EngineWeak, state: &State) {
             }
             state.resting.store(false, Ordering::SeqCst);
             quiet = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Waits until something holds; a test that waits for ever is a failed one.
+    fn wait_for(mut holds: impl FnMut() -> bool) {
+        while !holds() {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn the_clock_rests_without_guests_and_goes_on_with_one() {
+        let engine = wasmtime::Engine::default();
+        let ticker = Ticker::start(engine.weak(), 0).unwrap();
+        for _ in 0..5 {
+            wait_for(|| ticker.state.resting.load(Ordering::SeqCst));
+            let guest = ticker.running();
+            wait_for(|| !ticker.state.resting.load(Ordering::SeqCst));
+            drop(guest);
+        }
+    }
+
+    #[test]
+    fn the_clock_ends_with_its_handle() {
+        let engine = wasmtime::Engine::default();
+        for quiet in [0, 1_000] {
+            let ticker = Ticker::start(engine.weak(), quiet).unwrap();
+            let state = Arc::clone(&ticker.state);
+            drop(ticker);
+            wait_for(|| Arc::strong_count(&state) == 1);
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Towards a fixed upstream commands and SASL exchanges are relayed; without one the proxy prompts for itself and
 //! [`super::login`] carries the credentials to the upstream that the user's route names.
 
+use std::ops::Range;
+
 use super::{
     Credentials, Effect, Effects, Exchange, Job, Phase, Prompt, Purpose, REFUSALS, Session, ask, client, upstream,
 };
@@ -19,7 +21,7 @@ pub(super) struct Authorization {
 
 impl Session {
     /// The upstream has greeted.
-    pub(super) fn connected(&mut self, greeting: &Status, user: Option<Vec<u8>>) -> Effects {
+    pub(super) fn connected(&mut self, greeting: &Status, user: Option<Vec<u8>>, apop: bool) -> Effects {
         if !self.policy.fixed_upstream {
             return self.own_login_connected(greeting, user);
         }
@@ -28,10 +30,17 @@ impl Session {
             return vec![Effect::Client(greeting.relayed()), Effect::Close];
         }
         // Clients act on the greeting's text (RFC 1939 section 7: APOP), so it stays what it is.
-        let text = clean(&greeting.line, MAX_GREETING);
-        self.apop = timestamp(&text);
+        let mut text = clean(&greeting.line, MAX_GREETING);
+        if let Some(stamp) = timestamp(&text) {
+            self.apop = apop;
+            if !apop {
+                text.drain(stamp);
+                text.truncate(text.trim_ascii_end().len());
+            }
+        }
         self.phase = Phase::Authorization(Authorization::default());
-        vec![client(String::from_utf8_lossy(&text))]
+        text.extend_from_slice(b"\r\n");
+        vec![Effect::Client(text.into())]
     }
 
     /// There is no upstream to talk to.
@@ -248,9 +257,9 @@ pub(super) fn refuses_credential(status: &Status) -> bool {
     ![&b"[SYS/"[..], b"[IN-USE]", b"[LOGIN-DELAY]"].iter().any(|code| text.starts_with(code))
 }
 
-/// True if there is a timestamp for APOP in the greeting (RFC 1939 section 7).
-fn timestamp(greeting: &[u8]) -> bool {
-    let Some(open) = greeting.iter().position(|&octet| octet == b'<') else { return false };
-    let Some(close) = greeting[open..].iter().position(|&octet| octet == b'>') else { return false };
-    greeting[open..open + close].contains(&b'@')
+/// Where the timestamp for APOP stands in the greeting (RFC 1939 section 7).
+fn timestamp(greeting: &[u8]) -> Option<Range<usize>> {
+    let open = greeting.iter().position(|&octet| octet == b'<')?;
+    let close = open + greeting[open..].iter().position(|&octet| octet == b'>')?;
+    greeting[open..close].contains(&b'@').then_some(open..close + 1)
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{debug, info, warn};
+use tracing::{Span, debug, info, warn};
 
 use super::{Effect, Event, FetchPolicy, Job, Policy, Session};
 use crate::filter::{Chain, Disposition, Report, Selection};
@@ -41,7 +41,7 @@ pub struct Services {
     /// On which messages filters failed.
     pub poison: Arc<Poison>,
     /// How long refused credentials wait.
-    pub delays: LoginDelays,
+    pub delays: Arc<LoginDelays>,
     /// Sessions of each user.
     pub users: net::UserLimits,
     /// How large mail for filters may be, and where it is kept meanwhile.
@@ -121,9 +121,13 @@ enum Break {
 }
 
 impl Break {
-    /// True if the client is still there to be told.
-    fn can_be_told(&self) -> bool {
-        matches!(self, Self::Upstream(_) | Self::OutOfStep(_) | Self::Flood)
+    /// What a client that is still there is told.
+    fn last_words(&self) -> Option<&'static [u8]> {
+        match self {
+            Self::Upstream(_) | Self::OutOfStep(_) => Some(b"-ERR [SYS/TEMP] the connection to the mail server broke\r\n"),
+            Self::Flood => Some(b"-ERR line too long\r\n"),
+            _ => None,
+        }
     }
 }
 
@@ -216,8 +220,10 @@ impl Driver {
             Some(broken) => info!(messages, held, seconds, reason = %broken, "closed"),
             None => info!(messages, held, seconds, "closed"),
         }
-        if reason.is_some_and(|broken| broken.can_be_told()) && !self.mid_reply {
-            self.client.queue(b"-ERR [SYS/TEMP] the connection to the mail server broke\r\n");
+        if let Some(words) = reason.as_ref().and_then(Break::last_words)
+            && !self.mid_reply
+        {
+            self.client.queue(words);
         }
         // The upstream's connection is dropped without QUIT: what was marked as deleted stays.
         drop(self.upstream);
@@ -380,8 +386,9 @@ impl Driver {
         match opened {
             Ok((connection, greeting)) => {
                 self.upstream = Some(connection);
+                let apop = services.opener.rules(&destination.upstream).apop;
                 self.upstream_name = Some(destination.upstream);
-                Ok(Event::Connected { greeting, user: user.map(|_| destination.user) })
+                Ok(Event::Connected { greeting, user: user.map(|_| destination.user), apop })
             }
             Err(error) => {
                 warn!(upstream = destination.upstream, %error, "no connection to the upstream");
@@ -402,7 +409,10 @@ impl Driver {
         }
         let rules = self.services.opener.rules(upstream);
         self.selection = self.services.chain.select(name.as_deref(), &self.listener, rules.trust_headers);
-        debug!(user = name.as_deref(), upstream, "logged in");
+        let span = Span::current();
+        span.record("user", name.as_deref());
+        span.record("upstream", upstream);
+        debug!("logged in");
         self.user = user;
         Event::Admitted(FetchPolicy {
             filtered: !self.selection.is_empty(),

@@ -48,7 +48,7 @@ fn connected(policy: Policy) -> Session {
     let mut session = Session::new(policy);
     session.on(Event::Start);
     let greeting = Status::parse(Bytes::from_static(b"+OK ready <1.2@host>")).unwrap();
-    session.on(Event::Connected { greeting, user: None });
+    session.on(Event::Connected { greeting, user: None, apop: true });
     session
 }
 
@@ -145,7 +145,7 @@ fn a_routed_session_prompts_for_itself_and_logs_in_as_the_upstream_can() {
         let effects = say(&mut session, "c2VjcmV0");
         assert!(matches!(&effects[0], Effect::Job(Job::Connect(Some(user))) if user == b"alice"));
         let greeting = Status::parse("+OK".into()).unwrap();
-        let asked = session.on(Event::Connected { greeting, user: Some(b"al".to_vec()) });
+        let asked = session.on(Event::Connected { greeting, user: Some(b"al".to_vec()), apop: true });
         let effects = answer(&mut session, asked, "+OK");
         let Some(Effect::Job(Job::Collect(purpose))) = effects.into_iter().next() else { panic!("no list") };
         let effects = session.on(Event::Collected(purpose, vec![capabilities.into()]));
@@ -233,4 +233,16 @@ fn channel_binding_is_not_offered_and_nothing_that_would_look_like_a_downgrade()
     ]);
     let reply = shown(&[session.capability_reply(&list)]).remove(0);
     assert_eq!(reply, "C: +OK capabilities\r\nSASL PLAIN SCRAM-SHA-256\r\nUIDL\r\nSTLS\r\nPIPELINING\r\n.");
+}
+
+#[test]
+fn a_greeting_loses_its_timestamp_where_the_configuration_says_so() {
+    for (apop, shown_greeting) in [(true, "C: +OK ready <1.2@host> now"), (false, "C: +OK ready  now")] {
+        let mut session = Session::new(policy());
+        session.on(Event::Start);
+        let greeting = Status::parse("+OK ready <1.2@host> now".into()).unwrap();
+        assert_eq!(shown(&session.on(Event::Connected { greeting, user: None, apop })), [shown_greeting]);
+        let reply = shown(&say(&mut session, "APOP alice digest"))[0].clone();
+        assert_eq!(reply == "U: APOP alice digest", apop, "{reply}");
+    }
 }

@@ -30,7 +30,8 @@ fn direct(client: Client, tls: Tls) {
     let (dovecot, messages) = (Dovecot::shared(), mail::mailbox(client.longest_line()));
     let user = dovecot.user(&messages);
     let address = if tls == Tls::Implicit { dovecot.tls() } else { dovecot.plain() };
-    let account = Account { port: address.port(), tls, ca: dovecot.ca(), user: &user, password: PASSWORD, count: messages.len() };
+    let account =
+        Account { port: address.port(), tls, ca: dovecot.ca(), user: &user, password: PASSWORD, count: messages.len() };
     expect_same(&format!("{client:?} {tls:?}"), &messages, &client.download(&account));
     assert_eq!(dovecot.mail(&user).len(), messages.len(), "the mail stays on the server");
 }

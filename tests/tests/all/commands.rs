@@ -23,13 +23,21 @@ const FAULTS: [(&str, &str, &[&str]); 17] = [
     ("no TOML", "[limits\n", &["popgate.toml"]),
     ("a wrong keyword", "[[upstream]]\nname = \"b\"\naddress = \"b:110\"\ntls = \"starttls\"\n", &["starttls", "stls"]),
     ("an upstream twice", "[[upstream]]\nname = \"server\"\naddress = \"b:110\"\n", &["server"]),
-    ("a listener twice", "[[listener]]\nname = \"pop3\"\naddress = \"127.0.0.1:0\"\nupstream = \"server\"\n", &["pop3"]),
+    (
+        "a listener twice",
+        "[[listener]]\nname = \"pop3\"\naddress = \"127.0.0.1:0\"\nupstream = \"server\"\n",
+        &["pop3"],
+    ),
     ("no such upstream", "[[route]]\nuser = \"*\"\nupstream = \"sever\"\n", &["sever"]),
     ("a missing plugin", "[[filter]]\nname = \"f\"\nplugin = \"missing.wasm\"\n", &["missing.wasm"]),
     ("an unknown plugin", "[[filter]]\nname = \"f\"\nplugin = \"viruz\"\n", &["viruz"]),
     ("no wasm", "[[filter]]\nname = \"f\"\nplugin = \"text.wasm\"\n", &["text.wasm"]),
     ("another world", "[[filter]]\nname = \"f\"\nplugin = \"empty.wasm\"\n", &["empty.wasm", "filter"]),
-    ("a filter twice", "[[filter]]\nname = \"f\"\nplugin = \"virus\"\n[[filter]]\nname = \"f\"\nplugin = \"virus\"\n", &["f"]),
+    (
+        "a filter twice",
+        "[[filter]]\nname = \"f\"\nplugin = \"virus\"\n[[filter]]\nname = \"f\"\nplugin = \"virus\"\n",
+        &["f"],
+    ),
     (
         "a pin that does not match",
         "[[filter]]\nname = \"f\"\nplugin = \"virus\"\n\
@@ -41,7 +49,11 @@ const FAULTS: [(&str, &str, &[&str]); 17] = [
         "[[filter]]\nname = \"f\"\nplugin = \"rewrite\"\n[filter.config]\nsubject_prefx = \"x\"\n",
         &["subject_prefx", "f"],
     ),
-    ("a missing certificate", "[tls]\ncertificate = \"missing.pem\"\nprivate_key = \"missing.key\"\n", &["missing.pem"]),
+    (
+        "a missing certificate",
+        "[tls]\ncertificate = \"missing.pem\"\nprivate_key = \"missing.key\"\n",
+        &["missing.pem"],
+    ),
 ];
 
 /// A folder with the files that [`FAULTS`] name.
@@ -168,7 +180,8 @@ fn filter_reports_as_json() {
         let report: serde_json::Value = serde_json::from_str(report).expect("a line of JSON");
         assert_eq!(report["verdict"], verdict, "{report}");
         assert!(changed.is_none_or(|changed| report["changed"] == changed), "{report}");
-        let names: Vec<_> = report["filters"].as_array().expect("filters").iter().map(|filter| &filter["name"]).collect();
+        let names: Vec<_> =
+            report["filters"].as_array().expect("filters").iter().map(|filter| &filter["name"]).collect();
         assert_eq!(names, ["rules", "scan"], "{report}");
         assert!(report["filters"][0]["microseconds"].is_number() && report["findings"].is_array(), "{report}");
         if verdict == "hold" {

@@ -73,7 +73,7 @@ fn an_attachment_is_stripped_and_the_original_kept() {
     let original = with_attachment(1, "invoice.pdf.exe", "application/pdf", b"MZ\x90\0 pretend");
     let filters = "[[filter]]\nname = \"policy\"\nplugin = \"attachments\"\n[filter.config]\ndeny_extensions = [\"exe\"]\n\
                    deny_media_types = []\naction = \"strip\"\n";
-    let (popgate, mut client) = session(&[original.clone()], filters);
+    let (popgate, mut client) = session(std::slice::from_ref(&original), filters);
     let came = fetch(&mut client, "RETR 1");
     assert!(came.contains("See the file.") && came.contains("invoice.pdf.exe") && !came.contains("TVqQ"), "{came}");
     assert!(keeps(&popgate.folder().join("state"), &crlf(&original)), "the original is not in the state folder");
@@ -85,7 +85,7 @@ fn an_attachment_can_have_the_whole_message_held() {
     let original = with_attachment(1, "macro.docm", "application/vnd.ms-word.document.macroEnabled.12", b"PK pretend");
     let filters = "[[filter]]\nname = \"policy\"\nplugin = \"attachments\"\n[filter.config]\ndeny_extensions = []\n\
                    deny_media_types = [\"application/vnd.ms-*\"]\naction = \"hold\"\n";
-    let (popgate, mut client) = session(&[original.clone()], filters);
+    let (popgate, mut client) = session(std::slice::from_ref(&original), filters);
     let came = fetch(&mut client, "RETR 1");
     assert!(!came.contains("See the file."), "{came}");
     assert!(keeps(&popgate.folder().join("state"), &crlf(&original)), "the original is not in the state folder");
@@ -99,7 +99,7 @@ fn header_edits_change_the_header_alone() {
                    [[filter.config.header]]\naction = \"remove\"\nname = \"X-Spam\"\n\
                    [[filter.config.header]]\naction = \"set\"\nname = \"X-For\"\nvalue = \"{user}\"\n\
                    [[filter.config.header]]\naction = \"add\"\nname = \"X-Never\"\nvalue = \"1\"\nwhen = { header = \"X-Not-There\" }\n";
-    let (popgate, mut client) = session(&[original.clone()], filters);
+    let (popgate, mut client) = session(std::slice::from_ref(&original), filters);
     let came = fetch(&mut client, "RETR 1");
     let (header, body) = came.split_once("\r\n\r\n").expect("a header and a body");
     let fields: Vec<_> = header.split("\r\n").collect();
@@ -125,7 +125,7 @@ fn a_later_filter_sees_the_edits_of_an_earlier_one() {
 fn a_filter_for_others_leaves_the_mail_alone() {
     let original = infected();
     let filters = "[[filter]]\nname = \"virus\"\nplugin = \"virus\"\nonly = { user = [\"*@dept.example\"] }\n";
-    let (_popgate, mut client) = session(&[original.clone()], filters);
+    let (_popgate, mut client) = session(std::slice::from_ref(&original), filters);
     assert_eq!(normalised(fetch(&mut client, "RETR 1").as_bytes()), original);
 }
 
@@ -133,7 +133,7 @@ fn a_filter_for_others_leaves_the_mail_alone() {
 fn a_filter_that_observes_changes_nothing() {
     let original = infected();
     let filters = "[[filter]]\nname = \"virus\"\nplugin = \"virus\"\nmode = \"observe\"\n";
-    let (_popgate, mut client) = session(&[original.clone()], filters);
+    let (_popgate, mut client) = session(std::slice::from_ref(&original), filters);
     assert_eq!(normalised(fetch(&mut client, "RETR 1").as_bytes()), original);
 }
 

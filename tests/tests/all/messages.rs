@@ -215,7 +215,8 @@ fn a_large_message_is_delivered_whole_through_a_filter() {
 }
 
 fn two_hundred_pipelined(filters: &str) {
-    let messages: Vec<_> = (1..=200).map(|number| mail::crlf(&mail::message(number, "one", "", &".dot\n".repeat(number)))).collect();
+    let messages: Vec<_> =
+        (1..=200).map(|number| mail::crlf(&mail::message(number, "one", "", &".dot\n".repeat(number)))).collect();
     let mailbox = Mailbox::serve(&messages);
     let popgate = before(&mailbox.address().to_string(), filters);
     let mut client = popgate.connect("pop3");

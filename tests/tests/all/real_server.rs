@@ -42,7 +42,8 @@ fn what_is_deleted_goes_with_quit() {
     client.succeed("QUIT");
     client.expect_end();
     assert_eq!(all_mail_behind(dovecot, &popgate, &user), messages.len() - 1);
-    let left: Vec<_> = messages.iter().enumerate().filter(|(at, _)| *at != 2).map(|(_, message)| message.clone()).collect();
+    let left: Vec<_> =
+        messages.iter().enumerate().filter(|(at, _)| *at != 2).map(|(_, message)| message.clone()).collect();
     expect_same("after QUIT", &left, &dovecot.mail(&user));
 }
 

@@ -50,7 +50,7 @@ impl Report {
             verdict,
             reason,
             changed: verdict == "pass" && outcome.message.sha256() != mail.message().sha256(),
-            score: findings.iter().map(|finding| finding.points).sum(),
+            score: findings.iter().fold(0.0, |sum, finding| sum + finding.points),
             findings,
             filters: outcome.report.filters.iter().map(FilterLine::from).collect(),
         }

@@ -9,10 +9,9 @@ use std::time::Duration;
 use popgate_config::{Config, Listener, ListenerTls, Tls};
 use tracing::warn;
 
-use super::StartError;
-use crate::cli::load::Plugins;
-use crate::message::{Budget, Limits};
-use crate::net::{Admission, CertificateFiles, CertificateSource, LoginDelays, ServerTls, UserLimits, own_certificate};
+use super::{Lasting, StartError};
+use crate::message::Limits;
+use crate::net::{Admission, CertificateFiles, CertificateSource, ServerTls, own_certificate};
 use crate::session::driver::{Observer, Services, Times};
 use crate::store::{Poison, Quarantine};
 use crate::upstream::{Opener, Router};
@@ -40,29 +39,30 @@ impl Parts {
     /// Loads all of it; opens no port.
     pub(in crate::cli) async fn load(
         config: &Config,
-        plugins: &mut Plugins,
+        lasting: &mut Lasting,
         observer: Option<Observer>,
     ) -> Result<Self, StartError> {
         let spool = spool(config);
         for folder in [&config.state_dir, &spool] {
             make_folder(folder)?;
         }
-        let chain = plugins.chain(config).await.map_err(StartError::Configuration)?;
+        let chain = lasting.plugins.chain(config).await.map_err(StartError::Configuration)?;
         let (tls, authority) = certificate(config)?;
         let opener = Opener::new(config).map_err(|error| StartError::Configuration(format!("error: {error}")))?;
         let running =
             |what: &'static str| move |error: std::io::Error| StartError::Running(format!("error: {what}: {error}"));
         let limits = &config.limits;
+        let counts = lasting.counts(limits);
         let services = Services {
             opener,
             router: Router::new(config),
             chain,
             quarantine: Arc::new(Quarantine::open(&config.state_dir).map_err(running("the quarantine"))?),
             poison: Arc::new(Poison::open(&config.state_dir).map_err(running("the notes on failures"))?),
-            delays: LoginDelays::new(limits.login_failures_per_minute as usize),
-            users: UserLimits::new(limits.sessions_per_user),
+            delays: counts.delays,
+            users: counts.users,
             message: Limits { memory: IN_MEMORY, max: limits.max_message, spool },
-            budget: Arc::new(Budget::new(limits.memory_total, limits.spool_total)),
+            budget: counts.budget,
             times: Times { login: limits.login, idle: limits.idle, stall: limits.stall, handshake: limits.connect },
             kept_per_session: limits.kept_per_session,
             observer,
@@ -71,7 +71,7 @@ impl Parts {
             services: Arc::new(services),
             listeners: config.listeners.iter().map(|listener| (listener.name.clone(), listener.clone())).collect(),
             tls,
-            admission: Admission::new(limits.sessions, limits.sessions_per_address),
+            admission: counts.admission,
             handshake: limits.connect,
             bad_commands: limits.bad_commands,
             authority,

@@ -8,6 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
+use tracing::field::Empty;
 use tracing::{Instrument, debug, info_span, warn};
 
 use super::Parts;
@@ -25,7 +26,7 @@ pub(super) async fn accept(parts: Arc<RwLock<Arc<Parts>>>, name: String, socket:
         let parts = current(&parts);
         let (name, alive) = (name.clone(), alive.clone());
         tokio::spawn(async move {
-            let span = info_span!("session", client = %peer.ip(), listener = name);
+            let span = info_span!("session", client = %peer.ip(), listener = name, user = Empty, upstream = Empty);
             receive(&parts, &name, tcp, peer, door).instrument(span).await;
             drop(alive);
         });

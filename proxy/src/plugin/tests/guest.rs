@@ -7,9 +7,13 @@
 /// is one that says that all is well (`ok`, `pass`), at 16 a verdict `hold("why")`, at 32 a failure of a service,
 /// at 48 a failure of the message, at 64 an error for `configure`. Memory is theirs from 4096 on.
 pub(super) fn component(functions: &str) -> Vec<u8> {
+    wat::parse_str(text(functions)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same as text.
+pub(super) fn text(functions: &str) -> String {
     let configure = if functions.contains("func $configure") { "" } else { CONFIGURE };
-    let text = FRAME.replace(";; FUNCTIONS", &format!("{configure}{functions}"));
-    wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"))
+    FRAME.replace(";; FUNCTIONS", &format!("{configure}{functions}"))
 }
 
 const CONFIGURE: &str = "(func $configure (param i32 i32) (result i32) i32.const 0)";

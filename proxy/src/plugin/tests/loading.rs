@@ -71,6 +71,15 @@ async fn an_import_that_filters_do_not_get_is_named() {
 }
 
 #[tokio::test]
+async fn a_filter_of_the_same_track_loads_whatever_the_last_number_of_its_version() {
+    let bench = Bench::new();
+    let text = guest::text(PASS).replace("popgate:filter/filter@0.1.0", "popgate:filter/filter@0.1.7");
+    bench.write("newer.wasm", wat(&text));
+    let filter = bench.load("plugin = \"newer.wasm\"").await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(examine(&*filter, MAIL).await.unwrap().verdict, Verdict::Pass);
+}
+
+#[tokio::test]
 async fn an_interface_without_its_functions_is_refused() {
     let empty = wat(r#"(component (instance $i) (export "popgate:filter/filter@0.1.0" (instance $i)))"#);
     let (error, text) = refused(&empty, "").await;

@@ -15,6 +15,8 @@ use crate::pop3::{LineReader, Next};
 const MAX_INPUT: usize = 64 * 1024;
 /// How much is read at once.
 const READ: usize = 4 * 1024;
+/// How long the end of a connection may take.
+const CLOSING: Duration = Duration::from_secs(2);
 /// Output is sent when this much is there, in octets.
 const BATCH: usize = 32 * 1024;
 
@@ -135,15 +137,18 @@ impl Client {
         Ok(timeout(self.stall, self.stream.flush()).await.map_err(|_| Gone::Stalled(self.stall))??)
     }
 
-    /// Ends the connection in order.
+    /// Ends the connection in order: what was sent arrives, even where the client has sent more than was read.
     pub(super) async fn close(mut self) {
         let ending = async {
-            if self.flush().await.is_ok() {
-                // The peer may be gone already; that is no news.
-                let _ = self.stream.shutdown().await;
+            if self.flush().await.is_ok() && self.stream.shutdown().await.is_ok() {
+                // Closing with unread input would reset the connection, and the last reply with it.
+                let (mut octets, mut left) = (vec![0; 4096], 64);
+                while left > 0 && matches!(self.stream.read(&mut octets).await, Ok(1..)) {
+                    left -= 1;
+                }
             }
         };
-        let _ = timeout(Duration::from_secs(5), ending).await;
+        let _ = timeout(CLOSING, ending).await;
     }
 
     async fn write_queued(&mut self) -> Result<(), Gone> {

@@ -1,0 +1,48 @@
+//! What outlives a reload: the engine for filters, and the counts that sessions still open are part of.
+
+use std::sync::Arc;
+
+use popgate_config::Limits;
+
+use crate::cli::load::Plugins;
+use crate::message::Budget;
+use crate::net::{Admission, LoginDelays, UserLimits};
+
+/// Counts over all sessions.
+#[derive(Clone)]
+pub(super) struct Counts {
+    limits: Limits,
+    pub(super) admission: Admission,
+    pub(super) users: UserLimits,
+    pub(super) delays: Arc<LoginDelays>,
+    pub(super) budget: Arc<Budget>,
+}
+
+impl Counts {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            limits: limits.clone(),
+            admission: Admission::new(limits.sessions, limits.sessions_per_address),
+            users: UserLimits::new(limits.sessions_per_user),
+            delays: Arc::new(LoginDelays::new(limits.login_failures_per_minute as usize)),
+            budget: Arc::new(Budget::new(limits.memory_total, limits.spool_total)),
+        }
+    }
+}
+
+/// What a process keeps from one configuration to the next.
+#[derive(Default)]
+pub(in crate::cli) struct Lasting {
+    pub(super) plugins: Plugins,
+    counts: Option<Counts>,
+}
+
+impl Lasting {
+    /// The counts that are in force; new ones where the limits have changed.
+    pub(super) fn counts(&mut self, limits: &Limits) -> Counts {
+        match &self.counts {
+            Some(counts) if counts.limits == *limits => counts.clone(),
+            _ => self.counts.insert(Counts::new(limits)).clone(),
+        }
+    }
+}
