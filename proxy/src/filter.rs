@@ -25,6 +25,10 @@ pub trait Filter: Send + Sync {
     ///
     /// The future may be dropped at any time (a deadline, a client that is gone); the filter then has no effect.
     fn examine(&self, input: Input) -> Pin<Box<dyn Future<Output = Result<Decision, Failure>> + Send + '_>>;
+
+    /// A hash of everything that decides what it does with a message: code, settings, limits. A filter with another one is
+    /// another filter, and its failures start anew.
+    fn fingerprint(&self) -> [u8; 32];
 }
 
 /// What a filter gets.

@@ -74,11 +74,12 @@ pub fn play(path: &Path) {
 
 /// Everything that takes part.
 struct Stage {
-    popgate: Popgate,
-    server: Upstream,
-    certificates: Certificates,
     client: Option<Connection>,
     upstream: Option<Connection>,
+    server: Upstream,
+    certificates: Certificates,
+    // Last: it would wait for sessions that have not ended.
+    popgate: Popgate,
 }
 
 impl Stage {

@@ -19,7 +19,7 @@ use report::Report;
 struct FirstFailure;
 
 impl Poison for FirstFailure {
-    fn failed(&self, _: &str, _: &Message) -> bool {
+    fn failed(&self, _: &str, _: &[u8; 32], _: &Message) -> bool {
         false
     }
 }

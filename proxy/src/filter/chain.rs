@@ -1,10 +1,14 @@
 //! The configured filters in their order, over one message.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::{Facts, Failure, Filter, Finding, Input, Verdict};
+use super::{Decision, Facts, Failure, Filter, Finding, Input, Verdict};
 use crate::message::{Edit, Message};
 
 /// Header names with this prefix are the proxy's own; what comes in under them is forged.
@@ -83,7 +87,7 @@ impl fmt::Debug for Link {
 /// Remembers on which messages a filter has failed.
 pub trait Poison: Send + Sync {
     /// Notes that a filter has failed on a message; true once it did so in enough sessions for the message to be at fault.
-    fn failed(&self, filter: &str, message: &Message) -> bool;
+    fn failed(&self, filter: &str, fingerprint: &[u8; 32], message: &Message) -> bool;
 }
 
 /// All configured filters.
@@ -224,6 +228,18 @@ impl Selection {
     }
 }
 
+/// A panic while a message is looked at costs this message a failure, and no session.
+async fn caught(
+    mut examined: Pin<Box<dyn Future<Output = Result<Decision, Failure>> + Send + '_>>,
+) -> Result<Decision, Failure> {
+    poll_fn(|context| {
+        // What the future has touched is dropped with it, never looked at again.
+        catch_unwind(AssertUnwindSafe(|| examined.as_mut().poll(context)))
+            .unwrap_or_else(|_| Poll::Ready(Err(Failure::Message("popgate failed on the message itself".into()))))
+    })
+    .await
+}
+
 struct Run {
     message: Message,
     facts: Arc<Facts>,
@@ -247,7 +263,7 @@ impl Run {
             facts: Arc::clone(&self.facts),
             findings: self.report.findings.clone().into(),
         };
-        let result = match link.filter.examine(input).await {
+        let result = match caught(link.filter.examine(input)).await {
             Ok(decision) if decision.verdict == Verdict::Pass && !decision.edits.is_empty() && !link.observe => {
                 match self.message.apply(&decision.edits) {
                     Ok(changed) => {
@@ -284,7 +300,9 @@ impl Run {
     fn failed(&mut self, link: &Link, failure: &Failure, poison: &dyn Poison) -> Option<Disposition> {
         let policy = match failure {
             Failure::Service(_) => link.on_error,
-            Failure::Message(_) if poison.failed(&link.name, &self.message) => link.on_poison,
+            Failure::Message(_) if poison.failed(&link.name, &link.filter.fingerprint(), &self.message) => {
+                link.on_poison
+            }
             // A passing weakness of the filter does not hold mail: the message gets another session.
             Failure::Message(_) => OnFailure::Retry,
         };

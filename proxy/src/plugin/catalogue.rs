@@ -57,7 +57,7 @@ impl Catalogue {
     /// See [`LoadError`].
     pub async fn load(&self, filter: &Configured) -> Result<Arc<dyn Filter>, LoadError> {
         let data = DataFiles::open(&filter.data)?;
-        let (plugin, component) = self.component(filter).await?;
+        let (plugin, wasm, component) = self.component(filter).await?;
         let linked = self.link(&plugin, &component)?;
         let profile = Profile {
             name: filter.name.as_str().into(),
@@ -65,7 +65,7 @@ impl Catalogue {
             data: Arc::new(data),
             room: self.room.clone(),
         };
-        let loaded = ComponentFilter::new(Arc::clone(&self.engine), linked, profile, filter.settings.to_string());
+        let loaded = ComponentFilter::new(Arc::clone(&self.engine), linked, profile, wasm, filter.settings.to_string());
         match loaded.try_configure().await {
             Ok(()) => Ok(Arc::new(loaded)),
             Err(Misfit::Settings(reason)) => {
@@ -75,13 +75,13 @@ impl Catalogue {
         }
     }
 
-    /// The plugin's name and its component. Reading and compiling is done where a thread may be busy for long.
-    async fn component(&self, filter: &Configured) -> Result<(String, Component), LoadError> {
+    /// The plugin's name, its hash and its component. Reading and compiling is done where a thread may be busy for long.
+    async fn component(&self, filter: &Configured) -> Result<(String, [u8; 32], Component), LoadError> {
         let (engine, compiled, filter) = (Arc::clone(&self.engine), self.compiled.clone(), filter.clone());
         let work = move || {
             let source = Source::read(&filter)?;
             match compiled.component(engine.wasmtime(), &source) {
-                Ok(component) => Ok((source.plugin, component)),
+                Ok(component) => Ok((source.plugin, source.sha256, component)),
                 Err(error) => {
                     let reason = text::printable(&format!("{error:#}"), REASON_MAX);
                     Err(LoadError::Compile { plugin: source.plugin, reason })

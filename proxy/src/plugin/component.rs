@@ -4,12 +4,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use wasmtime::{Store, UpdateDeadline};
 
 use super::engine::{Engine, Place};
 use super::failure::{self, Ended};
 use super::host::{Host, Profile};
-use super::limits::{ARGUMENTS_MAX, Exceeded, HANDLES_MAX};
+use super::limits::{ARGUMENTS_MAX, Exceeded, HANDLES_MAX, Limits};
 use super::text;
 use super::v0_1::{Guest, Linked};
 use crate::filter::{Decision, Failure, Filter, Input, Verdict};
@@ -21,6 +22,7 @@ pub(super) struct ComponentFilter {
     profile: Profile,
     /// The settings as JSON, with which each instance is configured.
     settings: String,
+    fingerprint: [u8; 32],
 }
 
 /// Why a filter is not fit to be loaded.
@@ -35,8 +37,12 @@ pub(super) enum Misfit {
 type Answer<T> = Result<T, Ended>;
 
 impl ComponentFilter {
-    pub(super) fn new(engine: Arc<Engine>, linked: Linked, profile: Profile, settings: String) -> Self {
-        Self { engine, linked, profile, settings }
+    pub(super) fn new(engine: Arc<Engine>, linked: Linked, profile: Profile, wasm: [u8; 32], settings: String) -> Self {
+        let Limits { timeout, cpu, memory } = profile.limits;
+        let mut hash = Sha256::new();
+        hash.update(wasm);
+        hash.update(format!("{timeout:?} {cpu:?} {memory} {settings}"));
+        Self { engine, linked, profile, settings, fingerprint: hash.finalize().into() }
     }
 
     /// Configures an instance once, to see that it can be done.
@@ -131,6 +137,10 @@ impl ComponentFilter {
 impl Filter for ComponentFilter {
     fn examine(&self, input: Input) -> Pin<Box<dyn Future<Output = Result<Decision, Failure>> + Send + '_>> {
         Box::pin(self.examined(input))
+    }
+
+    fn fingerprint(&self) -> [u8; 32] {
+        self.fingerprint
     }
 }
 

@@ -94,12 +94,12 @@ pub enum LoadError {
         /// What the system says.
         source: io::Error,
     },
-    /// The component is broken, or uses something that is not supported.
-    #[error("`{plugin}` can't be compiled: {reason}")]
+    /// The component is broken, incomplete, or uses something that is not supported.
+    #[error("`{plugin}` can't be used: {reason}")]
     Compile {
         /// The plugin as the configuration names it.
         plugin: String,
-        /// What the compiler says.
+        /// What the compiler or the linker says.
         reason: String,
     },
     /// The filter does not accept its settings.

@@ -3,8 +3,11 @@
 //! A trap, a limit and bad output are failures on this very message. Only what is out of order around the
 //! filter (no room, a disk) is a failure of a service, and so is what the guest itself calls one.
 
+use std::io;
+
+use rustix::io::Errno;
 use tokio::task::JoinError;
-use wasmtime::{PoolConcurrencyLimitError, Trap};
+use wasmtime::{OutOfMemory, PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
 use super::host::{DataError, Host, Profile};
@@ -38,7 +41,7 @@ impl Ended {
         };
         let details = text::printable(&format!("{error:?}"), DETAILS_MAX);
         tracing::debug!(target: "popgate::filter", plugin = &*profile.name, details, "the guest was ended");
-        if error.is::<PoolConcurrencyLimitError>() {
+        if error.is::<PoolConcurrencyLimitError>() || is_of_the_system(error) {
             Failure::Service(no_room())
         } else if error.is::<DataError>() || error.downcast_ref::<JoinError>().is_some_and(JoinError::is_cancelled) {
             Failure::Service(error.root_cause().to_string())
@@ -75,6 +78,11 @@ pub(super) fn unfit(unfit: &Unfit, busy: bool) -> Failure {
         Unfit::Incomplete if busy => Failure::Service(unfit.to_string()),
         Unfit::Mail(_) | Unfit::Incomplete => Failure::Message(unfit.to_string()),
     }
+}
+
+/// Whether the system has refused memory or address space to the engine. Guests get no such errors to pass on.
+fn is_of_the_system(error: &wasmtime::Error) -> bool {
+    error.chain().any(|cause| cause.is::<io::Error>() || cause.is::<Errno>() || cause.is::<OutOfMemory>())
 }
 
 fn reason(error: &wasmtime::Error, host: &Host, limits: &Limits) -> String {

@@ -8,7 +8,7 @@ use wasmtime::{Engine, Result, Store};
 use super::host::Host;
 use super::log::Level;
 use crate::filter::{Failure, Verdict};
-use crate::message::Edit;
+use crate::message::{Edit, Part};
 
 use bindings::exports::popgate::filter::filter as export;
 use bindings::popgate::filter::{data, log, mail};
@@ -232,20 +232,20 @@ impl mail::HostPart for Host {
     }
 
     fn parent(&mut self, part: Resource<handles::Part>) -> Result<Option<u32>> {
-        let parent = self.of_part(part.rep(), |part| part.parent())?.flatten();
+        let parent = self.of_part(part.rep(), Part::parent)?.flatten();
         Ok(parent.and_then(|index| u32::try_from(index).ok()))
     }
 
     fn container(&mut self, part: Resource<handles::Part>) -> Result<bool> {
-        Ok(self.of_part(part.rep(), |part| part.is_container())?.unwrap_or_default())
+        Ok(self.of_part(part.rep(), Part::is_container)?.unwrap_or_default())
     }
 
     fn ambiguous(&mut self, part: Resource<handles::Part>) -> Result<bool> {
-        Ok(self.of_part(part.rep(), |part| part.is_ambiguous())?.unwrap_or_default())
+        Ok(self.of_part(part.rep(), Part::is_ambiguous)?.unwrap_or_default())
     }
 
     fn encoded_size(&mut self, part: Resource<handles::Part>) -> Result<u64> {
-        Ok(self.of_part(part.rep(), |part| part.encoded_size())?.unwrap_or_default())
+        Ok(self.of_part(part.rep(), Part::encoded_size)?.unwrap_or_default())
     }
 
     fn content(&mut self, part: Resource<handles::Part>) -> Result<Resource<handles::Content>> {

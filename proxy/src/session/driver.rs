@@ -124,7 +124,9 @@ impl Break {
     /// What a client that is still there is told.
     fn last_words(&self) -> Option<&'static [u8]> {
         match self {
-            Self::Upstream(_) | Self::OutOfStep(_) => Some(b"-ERR [SYS/TEMP] the connection to the mail server broke\r\n"),
+            Self::Upstream(_) | Self::OutOfStep(_) => {
+                Some(b"-ERR [SYS/TEMP] the connection to the mail server broke\r\n")
+            }
             Self::Flood => Some(b"-ERR line too long\r\n"),
             _ => None,
         }

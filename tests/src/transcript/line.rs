@@ -69,7 +69,7 @@ fn escaped(rest: &mut Peekable<Chars<'_>>) -> Option<Vec<u8>> {
         '*' => b"*".to_vec(),
         'x' => {
             let digits: String = rest.by_ref().take(2).collect();
-            vec![u8::from_str_radix(&digits, 16).ok()?]
+            (digits.len() == 2).then(|| u8::from_str_radix(&digits, 16).ok().map(|octet| vec![octet])).flatten()?
         }
         '{' => {
             let repeated: String = rest.by_ref().take_while(|&next| next != '}').collect();

@@ -51,7 +51,8 @@ const FAULTS: [(&str, &str, &[&str]); 17] = [
     ),
     (
         "a missing certificate",
-        "[tls]\ncertificate = \"missing.pem\"\nprivate_key = \"missing.key\"\n",
+        "[[listener]]\nname = \"pop3s\"\naddress = \"127.0.0.1:0\"\ntls = \"implicit\"\nupstream = \"server\"\n\
+         [tls]\ncertificate = \"missing.pem\"\nprivate_key = \"missing.key\"\n",
         &["missing.pem"],
     ),
 ];

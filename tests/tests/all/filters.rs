@@ -142,7 +142,7 @@ fn the_log_tells_of_a_held_message_without_its_text() {
     let filters = "[[filter]]\nname = \"virus\"\nplugin = \"virus\"\n";
     let (popgate, mut client) = session(&[infected()], filters);
     fetch(&mut client, "RETR 1");
-    popgate.wait_for_log("hold");
+    popgate.wait_for_log("held");
     let log = popgate.log();
     assert!(!log.contains("See the file.") && !log.contains("secret"), "{log}");
 }

@@ -1,7 +1,9 @@
 //! Bodies on their way: octet for octet, however they are cut, with and without a filter.
 
 use std::fmt::Write as _;
+use std::time::Instant;
 
+use popgate_tests::PATIENCE;
 use popgate_tests::connection::{Connection, show, stuff, unstuff};
 use popgate_tests::mail;
 use popgate_tests::popgate::Popgate;
@@ -39,9 +41,10 @@ const BODIES: [&[u8]; 18] = [
 
 /// A proxy before a server that the test plays, both logged in.
 struct Session {
-    popgate: Popgate,
     client: Connection,
     upstream: Connection,
+    // Last: it would wait for sessions that have not ended.
+    popgate: Popgate,
 }
 
 impl Session {
@@ -170,6 +173,23 @@ fn a_filtered_message_that_breaks_off_is_not_delivered() {
     drop(session.upstream);
     let rest = session.client.rest();
     assert!(rest.starts_with(b"-ERR [SYS/TEMP]") && !rest.ends_with(b"\r\n.\r\n"), "{}", show(&rest));
+}
+
+#[test]
+fn a_client_that_vanishes_inside_a_message_ends_the_session() {
+    for filters in ["", READER] {
+        let mut session = Session::start(filters);
+        session.client.send("RETR 1\r\nQUIT\r\n");
+        assert_eq!(session.upstream.text(), "RETR 1");
+        drop(session.client);
+        // The server goes on until it is hung up on, and then has got no QUIT.
+        session.upstream.send("+OK\r\nA: b\r\n\r\n");
+        let deadline = Instant::now() + PATIENCE;
+        while session.upstream.try_send(&[b'x'; 8_192]).is_ok() && session.upstream.try_send(b"\r\n").is_ok() {
+            assert!(Instant::now() < deadline, "the server is still listened to");
+        }
+        assert!(session.upstream.rest().is_empty());
+    }
 }
 
 #[test]

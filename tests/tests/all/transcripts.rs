@@ -50,7 +50,6 @@ transcripts! {
     cleartext_from_afar_is_refused
     client_that_goes_inside_an_exchange
     client_that_vanishes_after_dele
-    client_that_vanishes_inside_a_message
     client_that_vanishes_with_half_a_command
     commands_after_login_are_refused
     commands_before_login_are_refused
@@ -112,7 +111,6 @@ transcripts! {
     upstream_that_dies_before_the_dot
     upstream_that_dies_inside_a_message
     upstream_that_dies_while_idle
-    upstream_that_does_not_offer_stls
     upstream_that_refuses_stls
     upstream_with_octets_before_its_handshake
     upstream_with_stls

@@ -100,7 +100,8 @@ fn make_folder(path: &Path) -> Result<(), StartError> {
 
 /// The certificate towards clients: the configured one, or one of an own authority; none if no listener needs one.
 fn certificate(config: &Config) -> Result<(Option<Arc<ServerTls>>, Option<PathBuf>), StartError> {
-    if config.listeners.iter().all(|listener| listener.tls == ListenerTls::None) {
+    let needed = config.listeners.iter().any(|listener| listener.tls != ListenerTls::None);
+    if !needed && config.tls.is_none() {
         return Ok((None, None));
     }
     let (files, authority) = match &config.tls {

@@ -14,6 +14,10 @@ impl Filter for Says {
     fn examine(&self, _: Input) -> Pin<Box<dyn Future<Output = Result<Decision, Failure>> + Send + '_>> {
         Box::pin(ready(self.0.clone()))
     }
+
+    fn fingerprint(&self) -> [u8; 32] {
+        [0; 32]
+    }
 }
 
 /// Reports what it sees of a header, so that a test knows what reached it.
@@ -25,13 +29,17 @@ impl Filter for Sees {
         let finding = Finding { filter: "sees".into(), symbol: "SEEN".into(), points: 1.5, value: None, text };
         Box::pin(ready(Ok(Decision { verdict: Verdict::Pass, edits: Vec::new(), findings: vec![finding] })))
     }
+
+    fn fingerprint(&self) -> [u8; 32] {
+        [1; 32]
+    }
 }
 
 /// So many failures are forgiven.
 struct Forgives(bool);
 
 impl Poison for Forgives {
-    fn failed(&self, _: &str, _: &Message) -> bool {
+    fn failed(&self, _: &str, _: &[u8; 32], _: &Message) -> bool {
         !self.0
     }
 }
@@ -131,6 +139,25 @@ async fn a_message_failure_is_forgiven_first_and_then_follows_on_poison() {
     assert!(matches!(third.disposition, Disposition::Hold { .. }));
 }
 
+/// A filter that panics, as a parser might on a crafted mail.
+struct Panics;
+
+impl Filter for Panics {
+    fn examine(&self, _: Input) -> Pin<Box<dyn Future<Output = Result<Decision, Failure>> + Send + '_>> {
+        Box::pin(async { panic!("on purpose") })
+    }
+
+    fn fingerprint(&self) -> [u8; 32] {
+        [2; 32]
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_a_failure_on_this_message() {
+    let outcome = run(vec![link("a", Arc::new(Panics))], MAIL, true).await;
+    assert!(matches!(outcome.disposition, Disposition::Retry { .. }));
+}
+
 #[tokio::test]
 async fn edits_that_can_not_be_made_are_the_filters_failure() {
     let outcome = run(vec![link("a", pass(vec![add("X-A", "1"), add("X B", "2")]))], MAIL, true).await;
@@ -161,7 +188,8 @@ async fn a_message_above_a_filters_size_follows_oversize() {
 
 #[tokio::test]
 async fn forged_results_do_not_reach_filters_or_clients() {
-    let forged = "X-Popgate-Error: none\r\nx-spam-flag: NO\r\nX-Other: kept\r\nX-Spam-Flag: NO\r\nSubject: hi\r\n\r\nbody\r\n";
+    let forged =
+        "X-Popgate-Error: none\r\nx-spam-flag: NO\r\nX-Other: kept\r\nX-Spam-Flag: NO\r\nSubject: hi\r\n\r\nbody\r\n";
     let writer = Link { writes: vec!["X-Spam-Flag".into()], ..link("a", Arc::new(Sees("X-Spam-Flag"))) };
     let outcome = run(vec![writer], forged, true).await;
     assert_eq!(outcome.report.findings[0].text, "");

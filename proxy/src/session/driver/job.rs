@@ -29,8 +29,8 @@ struct Failures {
 }
 
 impl Poison for Failures {
-    fn failed(&self, filter: &str, message: &Message) -> bool {
-        let key = store::PoisonKey::new(filter, &[], &message.sha256());
+    fn failed(&self, filter: &str, fingerprint: &[u8; 32], message: &Message) -> bool {
+        let key = store::PoisonKey::new(filter, fingerprint, &message.sha256());
         self.notes.failed(&key, self.session) > SESSIONS
     }
 }
