@@ -439,7 +439,7 @@ impl Session {
         let list = crate::pop3::Capabilities::parse(lines.iter().map(|line| &line[..]));
         self.pipelining |= list.offers("PIPELINING");
         match purpose {
-            Purpose::OwnLogin(login) => self.own_login_with(login.into_credentials(), &list),
+            Purpose::OwnLogin(login) => self.own_login_with(login, &list),
             purpose => self.capabilities_are(&purpose, Some(list)),
         }
     }

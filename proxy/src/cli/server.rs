@@ -14,6 +14,7 @@ use popgate_config::{Config, Listener, ListenerTls};
 use tokio::net::{TcpListener, lookup_host};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tracing::info;
 
 use crate::net;
 use crate::session::driver::Observer;
@@ -156,6 +157,7 @@ impl Server {
 
     fn open(&mut self, sockets: Vec<(Bound, String, TcpListener)>) {
         for (bound, wanted, socket) in sockets {
+            info!(listener = bound.name, address = %bound.address, tls = bound.tls, "listening");
             let accepting =
                 reception::accept(Arc::clone(&self.current), bound.name.clone(), socket, self.alive.clone());
             self.ports.push(Port { bound, wanted, accepting: tokio::spawn(accepting) });

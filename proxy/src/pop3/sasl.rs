@@ -85,7 +85,7 @@ impl Plain {
 /// The login name in the client's first response with data, for mechanisms that carry it there in clear.
 ///
 /// `line` is the response in base64. It is none for mechanisms that hide the name (GSSAPI, EXTERNAL without a
-/// name, DIGEST-MD5 after the challenge) and for what can't be read: the server decides about that.
+/// name) and for what can't be read: the server decides about that.
 #[must_use]
 pub fn user_of(mechanism: &str, line: &[u8]) -> Option<Vec<u8>> {
     let message = decode(line).ok()?;
@@ -97,6 +97,7 @@ pub fn user_of(mechanism: &str, line: &[u8]) -> Option<Vec<u8>> {
         }
         "LOGIN" | "EXTERNAL" => message.to_vec(),
         "CRAM-MD5" => message[..memchr::memrchr(b' ', message)?].to_vec(),
+        "DIGEST-MD5" => digest_user(message)?.to_vec(),
         "XOAUTH2" => field(message, b'\x01', b"user=")?.to_vec(),
         "OAUTHBEARER" => unescape(field(message, b',', b"a=")?),
         _ if mechanism.starts_with("SCRAM-") => unescape(field(message, b',', b"n=")?),
@@ -105,10 +106,11 @@ pub fn user_of(mechanism: &str, line: &[u8]) -> Option<Vec<u8>> {
     (!name.is_empty()).then_some(name)
 }
 
-/// True if the name is in the answer to the server's first challenge even where that challenge has content.
-#[must_use]
-pub fn names_user_after_challenge(mechanism: &str) -> bool {
-    mechanism == "CRAM-MD5"
+/// RFC 2831 section 2.1.2: `username="..."`, with backslashes before quotes and backslashes; such a name is left out.
+fn digest_user(message: &[u8]) -> Option<&[u8]> {
+    let start = memchr::memmem::find(message, b"username=\"")? + 10;
+    let end = start + memchr::memchr2(b'"', b'\\', &message[start..])?;
+    (message[end] == b'"').then(|| &message[start..end])
 }
 
 fn field<'a>(message: &'a [u8], separator: u8, name: &[u8]) -> Option<&'a [u8]> {
@@ -163,6 +165,8 @@ mod tests {
             ("XOAUTH2", "user=alice\x01auth=Bearer x\x01\x01", Some("alice")),
             ("OAUTHBEARER", "n,a=alice,\x01auth=Bearer x\x01\x01", Some("alice")),
             ("SCRAM-SHA-256", "n,,n=al=2Cice,r=abc", Some("al,ice")),
+            ("DIGEST-MD5", "charset=utf-8,username=\"alice\",realm=\"x\"", Some("alice")),
+            ("DIGEST-MD5", "username=\"al\\\"ice\"", None),
             ("GSSAPI", "alice", None),
             ("EXTERNAL", "", None),
         ] {

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use super::capabilities::OWN_MECHANISMS;
 use super::{
     Credentials, Effect, Effects, Exchange, Job, Phase, Prompt, Purpose, REFUSALS, Session, ask, client, upstream,
 };
@@ -189,6 +190,9 @@ impl Session {
             self.welcome = status.relayed();
             return vec![Effect::Job(Job::Admit(user))];
         }
+        if !self.policy.fixed_upstream {
+            return self.give_up(status, attempt);
+        }
         self.phase = Phase::Authorization(Authorization::default());
         let reply = status.relayed();
         if attempt && refuses_credential(status) {
@@ -221,6 +225,7 @@ impl Session {
         let prompt = match mechanism {
             "PLAIN" => Prompt::Plain,
             "LOGIN" => Prompt::LoginName,
+            _ if OWN_MECHANISMS.contains(&mechanism) => Prompt::Token(mechanism.to_owned()),
             _ => return vec![client("-ERR this mechanism is not offered here")],
         };
         match initial {

@@ -7,7 +7,7 @@ use crate::pop3::Capabilities;
 const PASSED: [&str; 8] = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE", "LOGIN-DELAY", "UTF8", "LANG"];
 
 /// Mechanisms that a proxy without an upstream can prompt for itself.
-pub(super) const OWN_MECHANISMS: [&str; 2] = ["PLAIN", "LOGIN"];
+pub(super) const OWN_MECHANISMS: [&str; 4] = ["PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"];
 
 impl Session {
     /// The list of a proxy that does not know its upstream yet.

@@ -31,15 +31,35 @@ impl Exchange {
 
 /// Credentials that the proxy sends on its own.
 #[derive(Clone, Debug)]
-pub struct Credentials {
-    plain: Plain,
-    /// Given as USER and PASS.
-    simple: bool,
+pub enum Credentials {
+    /// Name and password.
+    Password {
+        /// As PLAIN has them.
+        plain: Plain,
+        /// Given as USER and PASS.
+        simple: bool,
+    },
+    /// The first response of a mechanism that names the user in it.
+    Token {
+        /// The mechanism in capitals.
+        mechanism: String,
+        /// The response in base64.
+        response: Secret,
+        /// The login name in it.
+        user: Vec<u8>,
+    },
 }
 
 impl Credentials {
     pub(super) fn new(user: Vec<u8>, password: Secret) -> Self {
-        Self { plain: Plain { authorization: Vec::new(), user, password }, simple: true }
+        Self::Password { plain: Plain { authorization: Vec::new(), user, password }, simple: true }
+    }
+
+    fn user(&self) -> &[u8] {
+        match self {
+            Self::Password { plain, .. } => &plain.user,
+            Self::Token { user, .. } => user,
+        }
     }
 }
 
@@ -52,6 +72,8 @@ pub enum Prompt {
     LoginName,
     /// The password for LOGIN of this user.
     LoginPassword(Vec<u8>),
+    /// The response of this mechanism, which names the user.
+    Token(String),
 }
 
 /// What follows an answer to a prompt.
@@ -65,7 +87,7 @@ impl Prompt {
     /// The challenge before base64.
     pub(super) fn challenge(&self) -> &'static [u8] {
         match self {
-            Self::Plain => b"",
+            Self::Plain | Self::Token(_) => b"",
             Self::LoginName => b"Username:",
             Self::LoginPassword(_) => b"Password:",
         }
@@ -83,15 +105,21 @@ impl Prompt {
                 return Ok(Answered::Next(Self::LoginPassword(name.expose().to_vec())));
             }
             Self::LoginPassword(user) => Plain { authorization: Vec::new(), user, password: sasl::decode(line)? },
+            Self::Token(mechanism) => {
+                sasl::decode(line)?;
+                let user = sasl::user_of(&mechanism, line).ok_or(SaslError::Malformed)?;
+                let response = Secret::new(line.to_vec());
+                return Ok(Answered::Complete(Credentials::Token { mechanism, response, user }));
+            }
         };
-        Ok(Answered::Complete(Credentials { plain, simple: false }))
+        Ok(Answered::Complete(Credentials::Password { plain, simple: false }))
     }
 }
 
-/// A login that the proxy carries out: what is awaited.
+/// A login by name and password that the proxy carries out: what is awaited.
 #[derive(Clone, Debug)]
 pub struct Login {
-    credentials: Credentials,
+    plain: Plain,
     step: Step,
 }
 
@@ -108,95 +136,99 @@ impl Session {
     /// Takes credentials to the upstream that the user's route names.
     pub(super) fn log_in(&mut self, credentials: Credentials) -> Effects {
         self.phase = Phase::LoggingIn;
-        let user = credentials.plain.user.clone();
+        let user = credentials.user().to_vec();
         self.pending = Some(credentials);
         vec![Effect::Job(Job::Connect(Some(user)))]
     }
 
     /// The user's upstream has greeted; `user` is the name to log in with.
     pub(super) fn own_login_connected(&mut self, greeting: &Status, user: Option<Vec<u8>>) -> Effects {
-        let Some(mut credentials) = self.pending.take() else {
+        let Some(credentials) = self.pending.take() else {
             return vec![Effect::Broken("a greeting that nobody waits for")];
         };
         if !greeting.ok {
-            return self.give_up(greeting);
+            return self.give_up(greeting, false);
         }
-        if let Some(user) = user {
-            if credentials.plain.authorization == credentials.plain.user {
-                credentials.plain.authorization.clone_from(&user);
+        match credentials {
+            Credentials::Password { mut plain, simple } => {
+                if let Some(user) = user {
+                    if plain.authorization == plain.user {
+                        plain.authorization.clone_from(&user);
+                    }
+                    plain.user = user;
+                }
+                if simple { send_user(plain) } else { ask("CAPA", login(plain, Step::Capabilities)) }
             }
-            credentials.plain.user = user;
+            // The name stands inside of the token: no rewriting reaches it.
+            Credentials::Token { mechanism, response, user } => {
+                let line = Secret::new([b"AUTH ", mechanism.as_bytes(), b" ", response.expose()].concat());
+                let exchange = Exchange { mechanism, user: Some(user), attempted: true };
+                vec![Effect::Upstream(line), Effect::Job(Job::Reply(Purpose::Auth(exchange)))]
+            }
         }
-        if credentials.simple {
-            return send_user(credentials);
-        }
-        ask("CAPA", Purpose::OwnLogin(Login { credentials, step: Step::Capabilities }))
     }
 
     /// The upstream wants the response of PLAIN.
-    pub(super) fn own_challenge(&mut self, login: Login) -> Effects {
-        if login.step != Step::Challenge {
+    pub(super) fn own_challenge(&mut self, current: Login) -> Effects {
+        if current.step != Step::Challenge {
             self.phase = Phase::Closing;
             return vec![Effect::Broken("a challenge that nobody asked for")];
         }
-        let response = login.credentials.plain.encode();
-        let next = Login { step: Step::Response, ..login };
-        vec![Effect::Upstream(response), Effect::Job(Job::Reply(Purpose::OwnLogin(next)))]
+        let response = current.plain.encode();
+        vec![Effect::Upstream(response), Effect::Job(Job::Reply(login(current.plain, Step::Response)))]
     }
 
     /// The upstream has answered a step of the proxy's login.
-    pub(super) fn own_login_replied(&mut self, login: Login, status: &Status) -> Effects {
-        match (login.step, status.ok) {
-            (Step::Capabilities, true) => vec![Effect::Job(Job::Collect(Purpose::OwnLogin(login)))],
-            (Step::Capabilities, false) => self.own_login_with(login.credentials, &Capabilities::unannounced()),
+    pub(super) fn own_login_replied(&mut self, current: Login, status: &Status) -> Effects {
+        match (current.step, status.ok) {
+            (Step::Capabilities, true) => vec![Effect::Job(Job::Collect(Purpose::OwnLogin(current)))],
+            (Step::Capabilities, false) => self.own_login_with(current, &Capabilities::unannounced()),
             (Step::User, true) => {
-                let password = [b"PASS ", login.credentials.plain.password.expose()].concat();
-                let next = Login { step: Step::Password, ..login };
-                vec![Effect::Upstream(Secret::new(password)), Effect::Job(Job::Reply(Purpose::OwnLogin(next)))]
+                let password = [b"PASS ", current.plain.password.expose()].concat();
+                let next = login(current.plain, Step::Password);
+                vec![Effect::Upstream(Secret::new(password)), Effect::Job(Job::Reply(next))]
             }
             (Step::Password | Step::Response, true) => {
                 self.welcome = status.relayed();
-                vec![Effect::Job(Job::Admit(Some(login.credentials.plain.user)))]
+                vec![Effect::Job(Job::Admit(Some(current.plain.user)))]
             }
             (Step::Challenge, true) => {
                 self.phase = Phase::Closing;
                 vec![Effect::Broken("+OK to AUTH before any credentials")]
             }
-            (_, false) => self.give_up(status),
+            (_, false) => self.give_up(status, true),
         }
     }
 
     /// Chooses how to log in, knowing what the upstream offers.
-    pub(super) fn own_login_with(&mut self, credentials: Credentials, offered: &Capabilities) -> Effects {
+    pub(super) fn own_login_with(&mut self, current: Login, offered: &Capabilities) -> Effects {
+        let plain = current.plain;
         if offered.mechanisms().iter().any(|name| name == "PLAIN") {
-            return ask("AUTH PLAIN", Purpose::OwnLogin(Login { credentials, step: Step::Challenge }));
+            return ask("AUTH PLAIN", login(plain, Step::Challenge));
         }
-        let own_behalf =
-            credentials.plain.authorization.is_empty() || credentials.plain.authorization == credentials.plain.user;
-        if own_behalf && credentials.plain.fits_lines() {
-            return send_user(credentials);
+        let own_behalf = plain.authorization.is_empty() || plain.authorization == plain.user;
+        if own_behalf && plain.fits_lines() {
+            return send_user(plain);
         }
         self.phase = Phase::Authorization(Authorization::default());
         vec![Effect::Job(Job::Disconnect), super::client("-ERR [AUTH] the server can't take these credentials")]
     }
 
     /// The upstream will not have it: its words reach the client, and the next user may have another upstream.
-    fn give_up(&mut self, status: &Status) -> Effects {
+    pub(super) fn give_up(&mut self, status: &Status, attempt: bool) -> Effects {
         self.phase = Phase::Authorization(Authorization::default());
         let reply = status.relayed();
-        let answer = if refuses_credential(status) { Effect::Job(Job::Penalize(reply)) } else { Effect::Client(reply) };
+        let penalty = attempt && refuses_credential(status);
+        let answer = if penalty { Effect::Job(Job::Penalize(reply)) } else { Effect::Client(reply) };
         vec![Effect::Job(Job::Disconnect), answer]
     }
 }
 
-fn send_user(credentials: Credentials) -> Effects {
-    let line = [b"USER ", credentials.plain.user.as_slice()].concat();
-    vec![upstream(line), Effect::Job(Job::Reply(Purpose::OwnLogin(Login { credentials, step: Step::User })))]
+fn login(plain: Plain, step: Step) -> Purpose {
+    Purpose::OwnLogin(Login { plain, step })
 }
 
-impl Login {
-    /// The credentials under way.
-    pub(super) fn into_credentials(self) -> Credentials {
-        self.credentials
-    }
+fn send_user(plain: Plain) -> Effects {
+    let line = [b"USER ", plain.user.as_slice()].concat();
+    vec![upstream(line), Effect::Job(Job::Reply(login(plain, Step::User)))]
 }

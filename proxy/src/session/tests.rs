@@ -246,3 +246,21 @@ fn a_greeting_loses_its_timestamp_where_the_configuration_says_so() {
         assert_eq!(reply == "U: APOP alice digest", apop, "{reply}");
     }
 }
+
+#[test]
+fn a_token_that_names_the_user_finds_the_users_upstream() {
+    let mut session = Session::new(Policy { fixed_upstream: false, ..policy() });
+    session.on(Event::Start);
+    assert_eq!(shown(&say(&mut session, "AUTH XOAUTH2")), ["C: +"]);
+    // user=alice^Aauth=Bearer x^A^A
+    let effects = say(&mut session, "dXNlcj1hbGljZQFhdXRoPUJlYXJlciB4AQE=");
+    assert!(matches!(&effects[0], Effect::Job(Job::Connect(Some(user))) if user == b"alice"));
+    let greeting = Status::parse("+OK".into()).unwrap();
+    let asked = session.on(Event::Connected { greeting, user: Some(b"alice".to_vec()), apop: true });
+    assert_eq!(shown(&asked)[0], "U: AUTH XOAUTH2 dXNlcj1hbGljZQFhdXRoPUJlYXJlciB4AQE=");
+    // The server's reasons for a refusal come as a challenge (RFC 7628 section 3.2.2).
+    assert_eq!(shown(&answer(&mut session, asked, "+ eyJzdGF0dXMiOiI0MDAifQ==")), ["C: + eyJzdGF0dXMiOiI0MDAifQ=="]);
+    let asked = say(&mut session, "");
+    let effects = answer(&mut session, asked, "-ERR [AUTH] no");
+    assert_eq!(shown(&effects), ["J: Disconnect", "J: Penalize"]);
+}
