@@ -17,16 +17,23 @@ use crate::{Message, Part, Refused, text};
 /// Octets of a line of base64 before they are encoded; 76 behind it (RFC 2045, section 6.8).
 const LINE: usize = 57;
 
+/// What the host calls ambiguous although it hides nothing: clients agree on what they show of the parts.
+const HARMLESS: [&str; 5] = ["unclosed", "duplicate-from", "duplicate-sender", "duplicate-subject", "duplicate-date"];
+
 /// The longest header block that is rewritten, in octets.
 const MAX_HEADER: usize = 1 << 20;
 
 impl Message {
     /// True if the message can be read in more than one way, so that a client may see what a filter did not:
     /// the fact `ambiguous`, or [`Part::is_ambiguous`] of any part.
+    ///
+    /// A multipart that is never closed, and two From or Subject fields, do not count here: they are in the fact, and hide no
+    /// part.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
-        let told = self.fact("ambiguous").is_some_and(|value| !matches!(&*value, "" | "false" | "no" | "0"));
-        told || self.parts().any(|part| part.is_ambiguous())
+        let told = self.fact("ambiguous").unwrap_or_default();
+        told.split(',').any(|word| !word.is_empty() && !HARMLESS.contains(&word))
+            || self.parts().any(|part| part.is_ambiguous())
     }
 
     /// Replaces the message by one built anew, as the host reads it; `replace` may give a plain text that takes
