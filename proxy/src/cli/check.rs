@@ -3,20 +3,13 @@
 use std::path::Path;
 
 use super::server::{Lasting, Parts, StartError};
-use super::{DONE, FAILED, USAGE, run};
+use super::{DONE, run};
 
 /// Checks a configuration.
 pub(super) async fn main(path: &Path) -> u8 {
     match check(path).await {
         Ok(()) => DONE,
-        Err(StartError::Configuration(text)) => {
-            eprintln!("{}", text.trim_end());
-            USAGE
-        }
-        Err(StartError::Running(text)) => {
-            eprintln!("{}", text.trim_end());
-            FAILED
-        }
+        Err(error) => error.tell(),
     }
 }
 

@@ -7,20 +7,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::server::{Server, StartError};
-use super::{DONE, FAILED, USAGE, privileges};
+use super::{DONE, privileges};
 
 /// Runs until a signal ends it.
 pub(super) async fn main(path: &Path) -> u8 {
     match run(path).await {
         Ok(()) => DONE,
-        Err(StartError::Configuration(text)) => {
-            eprintln!("{}", text.trim_end());
-            USAGE
-        }
-        Err(StartError::Running(text)) => {
-            eprintln!("{}", text.trim_end());
-            FAILED
-        }
+        Err(error) => error.tell(),
     }
 }
 

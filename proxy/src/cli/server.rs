@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::info;
 
+use super::{FAILED, USAGE};
 use crate::net;
 use crate::session::driver::Observer;
 
@@ -32,6 +33,16 @@ pub(super) enum StartError {
 }
 
 impl StartError {
+    /// Tells the operator; gives the exit code.
+    pub(super) fn tell(self) -> u8 {
+        let code = match self {
+            Self::Configuration(_) => USAGE,
+            Self::Running(_) => FAILED,
+        };
+        eprintln!("{}", self.into_text().trim_end());
+        code
+    }
+
     /// The text alone.
     pub(super) fn into_text(self) -> String {
         let (Self::Configuration(text) | Self::Running(text)) = self;

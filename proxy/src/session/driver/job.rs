@@ -87,16 +87,7 @@ impl Driver {
         let mut decoder = Decoder::default();
         let mut fault = None;
         loop {
-            let Some(upstream) = &mut self.upstream else { return Err(Break::OutOfStep("there is no upstream")) };
-            let input = upstream.input();
-            if input.is_empty() {
-                self.client.flush().await?;
-                tokio::select! {
-                    filled = upstream.fill() => filled?,
-                    gone = self.client.watch() => return Err(gone.into()),
-                };
-                continue;
-            }
+            let input = self.input().await?;
             let end = decoder.decode(input, |piece| {
                 if fault.is_none() {
                     fault = builder.push(piece).err();
@@ -132,14 +123,7 @@ impl Driver {
     async fn drain(&mut self, mut decoder: Decoder) -> Result<(), Break> {
         let mut left = self.services.message.max;
         loop {
-            let Some(upstream) = &mut self.upstream else { return Err(Break::OutOfStep("there is no upstream")) };
-            if upstream.input().is_empty() {
-                tokio::select! {
-                    filled = upstream.fill() => filled?,
-                    gone = self.client.watch() => return Err(gone.into()),
-                };
-            }
-            let input = upstream.input();
+            let input = self.input().await?;
             let end = decoder.decode(input, |_| ());
             let used = end.unwrap_or(input.len());
             let _ = input.split_to(used);

@@ -1,6 +1,6 @@
 //! Replies that pass from the upstream to the client: lines, lists and whole bodies, through bounded buffers.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::{Break, Driver};
 use crate::pop3::Decoder;
@@ -21,6 +21,19 @@ impl Driver {
             line = upstream.reply() => Ok(line?),
             gone = self.client.watch() => Err(gone.into()),
         }
+    }
+
+    /// Octets of the upstream that are not used yet: waits until there are some, and for nothing else.
+    pub(super) async fn input(&mut self) -> Result<&mut BytesMut, Break> {
+        let Some(upstream) = &mut self.upstream else { return Err(Break::OutOfStep("there is no upstream")) };
+        while upstream.input().is_empty() {
+            self.client.flush().await?;
+            tokio::select! {
+                filled = upstream.fill() => filled?,
+                gone = self.client.watch() => return Err(gone.into()),
+            };
+        }
+        Ok(upstream.input())
     }
 
     /// The next line of a multi-line reply, its dot-stuffing taken off; none at its end.
@@ -81,16 +94,7 @@ impl Driver {
         self.mid_reply = true;
         let mut decoder = Decoder::default();
         loop {
-            let Some(upstream) = &mut self.upstream else { return Err(Break::OutOfStep("there is no upstream")) };
-            let input = upstream.input();
-            if input.is_empty() {
-                self.client.flush().await?;
-                tokio::select! {
-                    filled = upstream.fill() => filled?,
-                    gone = self.client.watch() => return Err(gone.into()),
-                };
-                continue;
-            }
+            let input = self.input().await?;
             let end = decoder.decode(input, |_| ());
             let chunk = input.split_to(end.unwrap_or(input.len()));
             self.client.send(&chunk).await?;
