@@ -18,6 +18,8 @@ use bytes::Bytes;
 use crate::pop3::{Command, CommandError, LONG_LINE, LineFault, MessageNumber, Secret, Status, line_limit};
 
 use authorization::Authorization;
+pub(crate) use authorization::timestamp;
+pub use capabilities::{Standing, offered_capabilities};
 pub use login::{Credentials, Exchange, Login, Prompt};
 pub use maildrop::{Listing, Maildrop};
 
@@ -157,6 +159,14 @@ pub enum Job {
     Fetch(Fetch),
     /// Send a message that is kept: [`Event::Sent`].
     Kept(MessageNumber, Extent),
+}
+
+impl Job {
+    /// True if it reads the lines behind a status line of the upstream.
+    #[must_use]
+    pub fn reads_body(&self) -> bool {
+        matches!(self, Self::Collect(_) | Self::Relay | Self::List(_) | Self::Fetch(_))
+    }
 }
 
 /// A message under way.

@@ -263,7 +263,7 @@ pub(super) fn refuses_credential(status: &Status) -> bool {
 }
 
 /// Where the timestamp for APOP stands in the greeting (RFC 1939 section 7).
-fn timestamp(greeting: &[u8]) -> Option<Range<usize>> {
+pub(crate) fn timestamp(greeting: &[u8]) -> Option<Range<usize>> {
     let open = greeting.iter().position(|&octet| octet == b'<')?;
     let close = open + greeting[open..].iter().position(|&octet| octet == b'>')?;
     greeting[open..close].contains(&b'@').then_some(open..close + 1)

@@ -9,6 +9,41 @@ const PASSED: [&str; 8] = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "EXPIR
 /// Mechanisms that a proxy without an upstream can prompt for itself.
 pub(super) const OWN_MECHANISMS: [&str; 4] = ["PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"];
 
+/// What decides, besides the upstream's list, about what a client is told.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Standing {
+    /// The client has logged in.
+    pub logged_in: bool,
+    /// A password would be accepted as the connection is.
+    pub may_log_in: bool,
+    /// STLS would be accepted.
+    pub offers_stls: bool,
+}
+
+/// The lines of the reply to CAPA for a client, before an upstream that offers this.
+#[must_use]
+pub fn offered_capabilities(upstream: &Capabilities, standing: Standing) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    if !standing.logged_in && standing.may_log_in {
+        if upstream.offers("USER") {
+            lines.push("USER".into());
+        }
+        let mechanisms = offered(&upstream.mechanisms());
+        if !mechanisms.is_empty() {
+            lines.push(format!("SASL {}", mechanisms.join(" ")));
+        }
+    }
+    lines.extend(upstream.only(&PASSED).map(str::to_owned));
+    if standing.offers_stls {
+        lines.push("STLS".into());
+    }
+    lines.push("PIPELINING".into());
+    if standing.logged_in {
+        lines.extend(upstream.only(&["IMPLEMENTATION"]).map(str::to_owned));
+    }
+    lines
+}
+
 impl Session {
     /// The list of a proxy that does not know its upstream yet.
     pub(super) fn unrouted_capabilities() -> Capabilities {
@@ -27,25 +62,12 @@ impl Session {
 
     /// The reply to CAPA.
     pub(super) fn capability_reply(&self, upstream: &Capabilities) -> Effect {
-        let mut lines: Vec<String> = Vec::new();
-        if !self.logged_in() && self.may_log_in() {
-            if upstream.offers("USER") {
-                lines.push("USER".into());
-            }
-            let mechanisms = offered(&upstream.mechanisms());
-            if !mechanisms.is_empty() {
-                lines.push(format!("SASL {}", mechanisms.join(" ")));
-            }
-        }
-        lines.extend(upstream.only(&PASSED).map(str::to_owned));
-        if self.offers_stls() {
-            lines.push("STLS".into());
-        }
-        lines.push("PIPELINING".into());
-        if self.logged_in() {
-            lines.extend(upstream.only(&["IMPLEMENTATION"]).map(str::to_owned));
-        }
-        multi("+OK capabilities", &lines)
+        let standing = Standing {
+            logged_in: self.logged_in(),
+            may_log_in: self.may_log_in(),
+            offers_stls: self.offers_stls(),
+        };
+        multi("+OK capabilities", &offered_capabilities(upstream, standing))
     }
 
     /// The reply to AUTH without a mechanism.

@@ -269,7 +269,15 @@ impl Driver {
                     Some(upstream) => upstream.command(line.expose())?,
                     None => return Err(Break::OutOfStep("there is no upstream")),
                 },
-                other => rest.push_back(other),
+                other => {
+                    // From now on, not from when the job is done: commands may be sent in between.
+                    if let (Effect::Job(job), Some(upstream)) = (&other, &mut self.upstream)
+                        && job.reads_body()
+                    {
+                        upstream.expect_body();
+                    }
+                    rest.push_back(other);
+                }
             }
         }
         if front {
@@ -306,6 +314,7 @@ impl Driver {
     }
 
     async fn job(&mut self, job: Job) -> Result<Option<Event>, Break> {
+        let reads_body = job.reads_body();
         let event = match job {
             Job::Connect(user) => self.connect(user).await?,
             Job::Disconnect => {
@@ -325,6 +334,9 @@ impl Driver {
             Job::Kept(number, extent) => self.kept(number, extent).await?,
             Job::Handshake => return Err(Break::OutOfStep("a handshake in the wrong place")),
         };
+        if let (true, Some(upstream)) = (reads_body, &mut self.upstream) {
+            upstream.body_ended();
+        }
         Ok(Some(event))
     }
 

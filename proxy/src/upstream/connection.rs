@@ -41,7 +41,7 @@ pub struct Connection {
     stream: Stream,
     input: BytesMut,
     output: Vec<u8>,
-    /// Commands whose reply has not begun to be read.
+    /// Replies, and bodies of replies, that have not been read to their end.
     outstanding: usize,
     stall: Duration,
 }
@@ -60,6 +60,16 @@ impl Connection {
     /// Expects a line that no command asks for: the greeting.
     pub(super) fn expect_line(&mut self) {
         self.outstanding += 1;
+    }
+
+    /// Expects the lines behind the status line of the reply that was just read, up to [`Self::body_ended`].
+    pub fn expect_body(&mut self) {
+        self.outstanding += 1;
+    }
+
+    /// The lines behind a status line have been read to their end.
+    pub fn body_ended(&mut self) {
+        self.outstanding = self.outstanding.saturating_sub(1);
     }
 
     /// Queues a command line without its CRLF; [`Self::flush`] sends it.

@@ -81,6 +81,7 @@ transcripts! {
     pipelined_after_login
     pipelined_before_login
     pipelined_behind_a_refused_password
+    pipelined_while_a_message_comes
     proxy_header_that_is_missing_ends_the_connection
     quit_before_login
     quit_of_a_client_that_sends_no_more
