@@ -29,6 +29,10 @@ pub struct Upstream {
     pub server_name: Option<String>,
     /// Whether the greeting keeps its APOP stamp.
     pub apop: bool,
+    /// Whether the server is told by a PROXY header who the client is.
+    pub send_proxy: SendProxy,
+    /// Whether the server is told by XCLIENT who the client is, where it offers that.
+    pub xclient: bool,
     /// By which command the whole message is fetched when a client asks for its top.
     pub top_fetch: TopFetch,
     /// Whether a RETR of what TOP has fetched already is answered without asking the server again.
@@ -60,6 +64,24 @@ impl Keyword for UpstreamTls {
     const OTHER_WORDS: &'static [(&'static str, &'static str)] = TLS_WORDS;
 }
 
+/// In which form a PROXY header tells a server who the client is.
+///
+/// Source: the PROXY protocol, sections 2.1 and 2.2.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum SendProxy {
+    /// None is sent: `"none"`.
+    #[default]
+    None,
+    /// Text: `"v1"`.
+    V1,
+    /// Binary: `"v2"`.
+    V2,
+}
+
+impl Keyword for SendProxy {
+    const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("v1", Self::V1), ("v2", Self::V2)];
+}
+
 /// By which command a whole message is fetched for a client's TOP.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum TopFetch {
@@ -67,7 +89,8 @@ pub enum TopFetch {
     Top,
     /// RETR, for servers that cut TOP short: `"retr"`.
     Retr,
-    /// TOP, and RETR where that turns out to be cut short: `"auto"`.
+    /// TOP, and RETR where the server lists its capabilities without TOP: `"auto"`. Sizes decide nothing, since servers
+    /// announce wrong ones.
     #[default]
     Auto,
 }
@@ -115,6 +138,8 @@ impl Upstream {
             pin_sha256: section.list("pin_sha256").into_iter().map(|(pin, _)| pin).collect(),
             server_name: section.get("server_name").map(|ServerName(name)| name),
             apop: section.get("apop").unwrap_or(true),
+            send_proxy: section.get("send_proxy").unwrap_or_default(),
+            xclient: section.get("xclient").unwrap_or_default(),
             top_fetch: section.get("top_fetch").unwrap_or_default(),
             retr_once: section.get("retr_once").unwrap_or_default(),
             trust_headers: section.get("trust_headers").unwrap_or_default(),

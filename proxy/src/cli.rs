@@ -9,13 +9,14 @@ mod filter;
 mod load;
 mod logging;
 mod privileges;
+mod probe;
 mod run;
 mod server;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use logging::LogFormat;
 
@@ -48,6 +49,8 @@ enum Command {
     Run(ConfigArgument),
     /// Check the whole configuration, filters and certificates included.
     Check(ConfigArgument),
+    /// Look at a POP3 server: what it offers, what is wrong with it, how it stands in a configuration.
+    Probe(ProbeArguments),
     /// Run the filters over messages.
     Filter(FilterArguments),
 }
@@ -65,6 +68,36 @@ struct DemoArguments {
     /// Act as the client too: fetch every message through the proxy, print what became of it, and exit.
     #[arg(long)]
     once: bool,
+}
+
+#[derive(Debug, Args)]
+struct ProbeArguments {
+    /// The server, as in `pop.example.org:995` or `[::1]:110`.
+    #[arg(value_name = "HOST:PORT")]
+    server: String,
+    /// How to encrypt. Without it: implicit at port 995, elsewhere STLS if the server offers it.
+    #[arg(long, value_name = "MODE", value_enum)]
+    tls: Option<ProbeTls>,
+    /// Certificates (PEM) to trust in place of the system's.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// How long each step may take, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    timeout: u64,
+    /// Print the report as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a server is approached.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ProbeTls {
+    /// Not at all.
+    None,
+    /// By the command STLS.
+    Stls,
+    /// From the first octet on.
+    Implicit,
 }
 
 #[derive(Debug, Args)]
@@ -95,7 +128,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let quiet = matches!(
         arguments.command,
-        Command::Filter(_) | Command::Check(_) | Command::Demo(DemoArguments { once: true })
+        Command::Filter(_) | Command::Check(_) | Command::Probe(_) | Command::Demo(DemoArguments { once: true })
     );
     if let Err(error) = logging::start(arguments.log_format, arguments.log.as_deref(), quiet) {
         eprintln!("error: {error}");
@@ -116,6 +149,7 @@ pub fn main() -> ExitCode {
             Command::Demo(demo) => demo::main(demo.once).await,
             Command::Run(run) => run::main(&run.config).await,
             Command::Check(check) => check::main(&check.config).await,
+            Command::Probe(probe) => probe::main(probe).await,
             Command::Filter(filter) => filter::main(filter).await,
         }
     });

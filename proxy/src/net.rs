@@ -6,6 +6,7 @@ mod authority;
 mod certificate;
 mod client_tls;
 mod connect;
+mod legacy_tls;
 mod limits;
 mod listen;
 mod login_delay;
@@ -16,11 +17,14 @@ mod tls;
 
 pub use authority::{AuthorityError, OwnCertificate, own_certificate};
 pub use certificate::{CertificateFault, CertificateFiles, CertificateSource};
-pub use client_tls::{ClientTls, ClientTlsError, Reason, Refusal};
+pub use client_tls::{Agreed, ClientTls, ClientTlsError, Examination, Examiner, Presented, Reason, Refusal};
 pub use connect::{ConnectError, connect};
+pub use legacy_tls::{LegacyChoice, legacy_choice};
 pub use limits::{Admission, Door, Permit, TooMany, UserLimits, UserPermit};
 pub use listen::{BindError, accept, bind};
 pub use login_delay::{LoginDelays, Penalty};
-pub use proxy_protocol::{Header, HeaderError, Progress, ReadHeaderError, is_trusted, parse, read_header};
+pub use proxy_protocol::{
+    Header, HeaderError, Progress, ReadHeaderError, header_v1, header_v2, is_trusted, parse, read_header,
+};
 pub use server_tls::{AcceptError, ServerTls};
 pub use stream::Stream;

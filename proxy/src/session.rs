@@ -49,13 +49,25 @@ pub struct Policy {
     pub bad_commands: u32,
 }
 
+/// By which command the whole message is fetched when a client asks for its top.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum TopBy {
+    /// TOP with all lines, which no server counts as a delivery.
+    Top,
+    /// RETR.
+    Retr,
+    /// TOP, and RETR where the upstream lists its capabilities without TOP.
+    #[default]
+    Either,
+}
+
 /// How messages of an upstream are fetched; known once the upstream is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FetchPolicy {
     /// Whether a filter wants to see this user's mail.
     pub filtered: bool,
-    /// Fetch for TOP by RETR instead of TOP with all lines.
-    pub top_by_retr: bool,
+    /// How a message is fetched for TOP.
+    pub top_by: TopBy,
     /// Answer RETR of what TOP has fetched without asking again.
     pub retr_once: bool,
 }
@@ -257,6 +269,8 @@ pub struct Session {
     /// The upstream's greeting has a timestamp for APOP.
     apop: bool,
     pipelining: bool,
+    /// Whether the upstream has listed its capabilities without TOP.
+    lacks_top: bool,
     /// Jobs without their event.
     running: usize,
     /// A command that has to wait until nothing is under way.
@@ -281,6 +295,7 @@ impl Session {
             welcome: Bytes::new(),
             apop: false,
             pipelining: false,
+            lacks_top: false,
             running: 0,
             deferred: None,
             bad: 0,
@@ -448,6 +463,7 @@ impl Session {
     fn collected(&mut self, purpose: Purpose, lines: &[Bytes]) -> Effects {
         let list = crate::pop3::Capabilities::parse(lines.iter().map(|line| &line[..]));
         self.pipelining |= list.offers("PIPELINING");
+        self.lacks_top = !list.offers("TOP");
         match purpose {
             Purpose::OwnLogin(login) => self.own_login_with(login, &list),
             purpose => self.capabilities_are(&purpose, Some(list)),

@@ -3,7 +3,11 @@
 mod connection;
 mod open;
 mod routing;
+mod survey;
+
+pub use popgate_config::TopFetch;
 
 pub use connection::{Connection, Fault};
-pub use open::{OpenError, Opener, Rules};
+pub use open::{OpenError, Opener, Origin, Rules};
 pub use routing::{Destination, Router};
+pub use survey::{Answer, Greeting, Handshake, Survey, SurveyError, Surveyor, TlsFailure};

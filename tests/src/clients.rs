@@ -85,25 +85,36 @@ impl Client {
     /// If the client is not installed or reports a failure.
     #[must_use]
     pub fn download(self, account: &Account<'_>) -> Vec<Vec<u8>> {
-        let folder = process::folder();
-        let inbox = folder.path().join("inbox");
-        fs::create_dir(&inbox).expect("a new folder can be written");
-        let mut command = match self {
-            Self::Curl => curl::command(account, &inbox),
-            Self::Poplib => poplib::command(account, &inbox),
-            Self::Fetchmail => fetchmail::command(account, folder.path(), &inbox),
-            Self::Mpop => mpop::command(account, folder.path(), &inbox),
-            Self::Getmail => getmail::command(account, folder.path(), &inbox),
-        };
-        // Nothing of the developer's own settings, and `localhost` is 127.0.0.1 for everyone.
-        command.env("HOME", folder.path()).env_remove("XDG_CONFIG_HOME").env("LC_ALL", "C.UTF-8");
-        let ended = run(&mut command, DOWNLOAD);
-        assert_eq!(ended.code, Some(0), "{command:?}\n{}{}", ended.output, ended.errors);
-        let mut messages = files(&inbox);
-        if self == Self::Getmail {
-            messages.iter_mut().for_each(getmail::take_off_return_path);
+        for _ in 0..3 {
+            let folder = process::folder();
+            let inbox = folder.path().join("inbox");
+            fs::create_dir(&inbox).expect("a new folder can be written");
+            let mut command = self.command(account, folder.path(), &inbox);
+            let ended = run(&mut command, DOWNLOAD);
+            if self == Self::Getmail && getmail::lost_its_child(&ended) {
+                continue;
+            }
+            assert_eq!(ended.code, Some(0), "{command:?}\n{}{}", ended.output, ended.errors);
+            let mut messages = files(&inbox);
+            if self == Self::Getmail {
+                messages.iter_mut().for_each(getmail::take_off_return_path);
+            }
+            return messages;
         }
-        messages
+        panic!("{self:?} does not come to its end");
+    }
+
+    fn command(self, account: &Account<'_>, folder: &Path, inbox: &Path) -> Command {
+        let mut command = match self {
+            Self::Curl => curl::command(account, inbox),
+            Self::Poplib => poplib::command(account, inbox),
+            Self::Fetchmail => fetchmail::command(account, folder, inbox),
+            Self::Mpop => mpop::command(account, folder, inbox),
+            Self::Getmail => getmail::command(account, folder, inbox),
+        };
+        // Nothing of the developer's own settings.
+        command.env("HOME", folder).env_remove("XDG_CONFIG_HOME").env("LC_ALL", "C.UTF-8");
+        command
     }
 
     /// The longest line that it stores as it came, or what is long for a mail.

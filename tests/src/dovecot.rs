@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::PATIENCE;
 use crate::certificates::Certificates;
-use crate::process::{self, Process, program, write};
+use crate::process::{self, LogOnFailure, Process, program, write};
 
 /// The password of every user.
 pub const PASSWORD: &str = "open-sesame";
@@ -22,7 +22,7 @@ pub const PASSWORD: &str = "open-sesame";
 #[derive(Debug)]
 pub struct Dovecot {
     // Before the folder, so that it has ended when the folder goes.
-    _process: Process,
+    process: Process,
     folder: TempDir,
     certificates: Certificates,
     plain: SocketAddr,
@@ -59,10 +59,10 @@ impl Dovecot {
             let (plain, tls) = free_ports();
             let config = folder.path().join("dovecot.conf");
             write(&config, configuration(folder.path(), &certificates, plain, tls));
-            let process = Process::start(Command::new(&binary).arg("-F").arg("-c").arg(&config));
+            let process = Process::start_in(folder.path(), Command::new(&binary).arg("-F").arg("-c").arg(&config));
             let ready = process.errors().find(PATIENCE, |line| line.contains("starting up for pop3").then_some(()));
             if ready.is_some() {
-                return Self { _process: process, folder, certificates, plain, tls, users: AtomicUsize::new(0) };
+                return Self { process, folder, certificates, plain, tls, users: AtomicUsize::new(0) };
             }
             let errors = process.errors().text();
             assert!(errors.contains("Address already in use"), "Dovecot does not start:\n{errors}");
@@ -110,8 +110,18 @@ impl Dovecot {
             // The time in the name is what the order in the maildrop comes from.
             write(&maildir.join("new").join(format!("{}.M{at}P1.test", 1_780_300_000 + at)), message);
         }
-        give_away(&maildir);
+        // As root, Dovecot serves mail only as somebody else.
+        if geteuid().is_root() {
+            let changed = Command::new("chown").args(["-R", "nobody:nogroup"]).arg(&maildir).status();
+            assert!(changed.is_ok_and(|status| status.success()), "chown fails");
+        }
         user
+    }
+
+    /// Keep this while a test uses the server as this user.
+    #[must_use]
+    pub fn log_on_failure(&self, user: &str) -> LogOnFailure {
+        self.process.errors().on_failure(user)
     }
 
     /// The mail that this user still has, in no order.
@@ -133,14 +143,6 @@ fn free_ports() -> (SocketAddr, SocketAddr) {
     let (one, other) = (bind(), bind());
     let address = |socket: &TcpListener| socket.local_addr().expect("a bound socket has an address");
     (address(&one), address(&other))
-}
-
-/// As root, Dovecot serves mail only as somebody else.
-fn give_away(maildir: &Path) {
-    if geteuid().is_root() {
-        let changed = Command::new("chown").args(["-R", "nobody:nogroup"]).arg(maildir).status();
-        assert!(changed.is_ok_and(|status| status.success()), "chown fails");
-    }
 }
 
 fn configuration(folder: &Path, certificates: &Certificates, plain: SocketAddr, tls: SocketAddr) -> String {

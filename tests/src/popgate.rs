@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::process::{self, Ended, Process};
+use crate::process::{self, Ended, LogOnFailure, Process};
 use crate::{PATIENCE, connection::Connection};
 
 /// The command that builds what the tests drive.
@@ -51,7 +51,7 @@ impl Popgate {
     #[must_use]
     pub fn start_in(folder: TempDir, config: &str) -> Self {
         let file = configuration(folder.path(), config);
-        let process = Process::start(command().arg("run").arg("--config").arg(file));
+        let process = Process::start_in(folder.path(), command().arg("run").arg("--config").arg(file));
         let mut listeners = BTreeMap::new();
         let mut ca = None;
         let ready = process.output().find(PATIENCE, |line| {
@@ -126,6 +126,12 @@ impl Popgate {
     #[must_use]
     pub fn log(&self) -> String {
         self.process.errors().text()
+    }
+
+    /// Keep this while a test uses a popgate that others use, too, as this user.
+    #[must_use]
+    pub fn log_on_failure(&self, user: &str) -> LogOnFailure {
+        self.process.errors().on_failure(user)
     }
 
     /// Waits until a line of the log contains this.

@@ -1,6 +1,7 @@
 //! Programs that run beside the tests and never outlive them.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,18 @@ pub fn program(name: &str, package: &str) -> PathBuf {
         })
 }
 
+/// Ends a process and removes its folder, once standard input has ended.
+const WATCH: &str = r#"
+cat >/dev/null
+kill "$0" 2>/dev/null
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+  kill -0 "$0" 2>/dev/null || break
+  sleep 0.1
+done
+kill -9 "$0" 2>/dev/null
+[ -z "$1" ] || rm -rf "$1"
+"#;
+
 /// A program that runs until this is dropped, or until the test process ends in whatever way.
 #[derive(Debug)]
 pub struct Process {
@@ -47,6 +60,20 @@ impl Process {
     /// If it can't be started.
     #[must_use]
     pub fn start(command: &mut Command) -> Self {
+        Self::spawn(command, "")
+    }
+
+    /// The same for a program that uses a folder. That goes, too, when the test process ends without dropping this.
+    ///
+    /// # Panics
+    ///
+    /// If it can't be started.
+    #[must_use]
+    pub fn start_in(folder: &Path, command: &mut Command) -> Self {
+        Self::spawn(command, folder)
+    }
+
+    fn spawn(command: &mut Command, folder: impl AsRef<OsStr>) -> Self {
         let name = command.get_program().to_string_lossy().into_owned();
         let mut child = command
             .stdin(Stdio::null())
@@ -57,7 +84,8 @@ impl Process {
         let output = Output::of(child.stdout.take().expect("standard output is piped"));
         let errors = Output::of(child.stderr.take().expect("standard error is piped"));
         let watch = Command::new("/bin/sh")
-            .args(["-c", r#"cat >/dev/null; kill "$0" 2>/dev/null"#, &child.id().to_string()])
+            .args(["-c", WATCH, &child.id().to_string()])
+            .arg(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -170,6 +198,12 @@ impl Output {
         self.0.0.lock().expect("no writer panics").all.clone()
     }
 
+    /// Shows the lines that contain this, when the result is dropped by a test that fails.
+    #[must_use]
+    pub fn on_failure(&self, about: &str) -> LogOnFailure {
+        LogOnFailure { output: self.clone(), about: about.to_owned() }
+    }
+
     /// Takes lines until one is found; none when the program's output ends or the deadline passes before.
     pub fn find<T>(&self, patience: Duration, mut wanted: impl FnMut(&str) -> Option<T>) -> Option<T> {
         let deadline = Instant::now() + patience;
@@ -204,6 +238,23 @@ impl Output {
     fn change(&self, change: impl FnOnce(&mut Lines)) {
         change(&mut self.0.0.lock().expect("no writer panics"));
         self.0.1.notify_all();
+    }
+}
+
+/// Shows what a program that serves many tests has said about one of them, if that fails.
+#[derive(Debug)]
+pub struct LogOnFailure {
+    output: Output,
+    about: String,
+}
+
+impl Drop for LogOnFailure {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let text = self.output.text();
+            let lines: Vec<_> = text.lines().filter(|line| line.contains(&self.about)).collect();
+            eprintln!("---- about {}\n{}\n----", self.about, lines.join("\n"));
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! There is no way to switch the checks off; a server whose certificate can't be checked is trusted by its key
 //! (`pin_sha256`).
 
+mod examine;
 mod trust;
 
 use std::io;
@@ -18,6 +19,7 @@ use super::certificate::{CertificateFault, read_chain};
 use super::stream::Stream;
 use super::tls::provider;
 
+pub use examine::{Agreed, Examination, Examiner, Presented};
 pub use trust::{Reason, Refusal};
 use trust::{Trust, Verifier};
 
@@ -84,16 +86,8 @@ impl ClientTls {
     }
 
     fn with(name: &str, ca: Option<&Path>, pins: &[Pin]) -> Result<Self, ClientTlsError> {
-        let server_name = ServerName::try_from(name.trim_end_matches('.').to_owned())
-            .map_err(|_| ClientTlsError::ServerName { name: name.into() })?;
-        let trust = match ca {
-            _ if !pins.is_empty() => Trust::pins(pins),
-            Some(path) => {
-                let roots = read_chain(path).map_err(|fault| ClientTlsError::Authority(fault.into()))?;
-                Trust::roots(roots).map_err(|error| ClientTlsError::Root { path: path.into(), error })?
-            }
-            None => Trust::system()?,
-        };
+        let server_name = server_name(name)?;
+        let trust = trust_in(ca, pins)?;
         let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(ClientTlsError::Handshake)?
@@ -112,6 +106,24 @@ impl ClientTls {
         let tcp = stream.into_clear().ok_or(ClientTlsError::Encrypted)?;
         let tls = self.connector.connect(self.name.clone(), tcp).await.map_err(told_apart)?;
         Ok(Stream::encrypted(tls))
+    }
+}
+
+/// A name as TLS has it, without the dot of the root.
+fn server_name(name: &str) -> Result<ServerName<'static>, ClientTlsError> {
+    ServerName::try_from(name.trim_end_matches('.').to_owned())
+        .map_err(|_| ClientTlsError::ServerName { name: name.into() })
+}
+
+/// The keys, or else the certificates in the file, or else the system's.
+fn trust_in(ca: Option<&Path>, pins: &[Pin]) -> Result<Trust, ClientTlsError> {
+    match ca {
+        _ if !pins.is_empty() => Ok(Trust::pins(pins)),
+        Some(path) => {
+            let roots = read_chain(path).map_err(|fault| ClientTlsError::Authority(fault.into()))?;
+            Trust::roots(roots).map_err(|error| ClientTlsError::Root { path: path.into(), error })
+        }
+        None => Trust::system(),
     }
 }
 

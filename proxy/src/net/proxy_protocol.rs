@@ -3,6 +3,8 @@
 //! Source: HAProxy's `doc/proxy-protocol.txt`. Strict, since what is believed here decides about access: one spelling
 //! of each header, nothing optional left out, and a bound on its length.
 
+mod write;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -10,6 +12,8 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout_at};
+
+pub use write::{header_v1, header_v2};
 
 /// The longest header of version 1, its CRLF included, in octets.
 const V1_MAX: usize = 107;

@@ -62,11 +62,8 @@ impl Session {
 
     /// The reply to CAPA.
     pub(super) fn capability_reply(&self, upstream: &Capabilities) -> Effect {
-        let standing = Standing {
-            logged_in: self.logged_in(),
-            may_log_in: self.may_log_in(),
-            offers_stls: self.offers_stls(),
-        };
+        let standing =
+            Standing { logged_in: self.logged_in(), may_log_in: self.may_log_in(), offers_stls: self.offers_stls() };
         multi("+OK capabilities", &offered_capabilities(upstream, standing))
     }
 

@@ -17,13 +17,13 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{Span, debug, info, warn};
 
-use super::{Effect, Event, FetchPolicy, Job, Policy, Session};
+use super::{Effect, Event, FetchPolicy, Job, Policy, Session, TopBy};
 use crate::filter::{Chain, Disposition, Report, Selection};
 use crate::message;
 use crate::net::{self, LoginDelays, Stream};
 use crate::pop3::{MessageNumber, Next};
 use crate::store::{Poison, Quarantine};
-use crate::upstream::{Connection, Destination, Fault, Opener, Router};
+use crate::upstream::{Connection, Destination, Fault, Opener, Origin, Router, TopFetch};
 
 use client::{Client, Gone};
 use job::Kept;
@@ -89,6 +89,8 @@ pub struct Arrival {
     pub stream: Stream,
     /// Its address.
     pub client: SocketAddr,
+    /// The address that it connected to.
+    pub destination: SocketAddr,
     /// The name of the listener.
     pub listener: Arc<str>,
     /// The upstream, where the listener names one.
@@ -141,6 +143,7 @@ pub async fn serve(services: Arc<Services>, arrival: Arrival) {
         session: Session::new(arrival.policy),
         client: Client::new(arrival.stream, services.times.stall),
         address: arrival.client,
+        destination: arrival.destination,
         listener: arrival.listener,
         tls: arrival.tls,
         upstream_name: arrival.upstream,
@@ -174,6 +177,7 @@ struct Driver {
     session: Session,
     client: Client,
     address: SocketAddr,
+    destination: SocketAddr,
     listener: Arc<str>,
     tls: Option<Arc<net::ServerTls>>,
     upstream_name: Option<String>,
@@ -393,8 +397,9 @@ impl Driver {
             (None, None) => return Err(Break::OutOfStep("nowhere to connect to")),
         };
         let services = Arc::clone(&self.services);
+        let origin = Origin { client: self.address, destination: self.destination };
         let opened = tokio::select! {
-            opened = services.opener.open(&destination.upstream) => opened,
+            opened = services.opener.open(&destination.upstream, origin) => opened,
             gone = self.client.watch() => return Err(gone.into()),
         };
         match opened {
@@ -430,7 +435,11 @@ impl Driver {
         self.user = user;
         Event::Admitted(FetchPolicy {
             filtered: !self.selection.is_empty(),
-            top_by_retr: rules.top_by_retr,
+            top_by: match rules.top_fetch {
+                TopFetch::Top => TopBy::Top,
+                TopFetch::Retr => TopBy::Retr,
+                TopFetch::Auto => TopBy::Either,
+            },
             retr_once: rules.retr_once,
         })
     }

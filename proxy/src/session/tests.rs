@@ -264,3 +264,20 @@ fn a_token_that_names_the_user_finds_the_users_upstream() {
     let effects = answer(&mut session, asked, "-ERR [AUTH] no");
     assert_eq!(shown(&effects), ["J: Disconnect", "J: Penalize"]);
 }
+
+#[test]
+fn a_server_without_top_is_asked_by_retr_where_that_is_allowed() {
+    for (top_by, listed, line) in [
+        (TopBy::Either, "TOP", "U: TOP 1 2147483647"),
+        (TopBy::Either, "UIDL", "U: RETR 1"),
+        (TopBy::Top, "UIDL", "U: TOP 1 2147483647"),
+        (TopBy::Retr, "TOP", "U: RETR 1"),
+    ] {
+        let mut session = logged_in(FetchPolicy { filtered: true, top_by, ..FetchPolicy::default() });
+        let asked = say(&mut session, "CAPA");
+        let effects = answer(&mut session, asked, "+OK");
+        let Some(Effect::Job(Job::Collect(purpose))) = effects.into_iter().next() else { panic!("no list") };
+        session.on(Event::Collected(purpose, vec![listed.into()]));
+        assert_eq!(shown(&say(&mut session, "TOP 1 0"))[0], line, "{top_by:?} {listed}");
+    }
+}

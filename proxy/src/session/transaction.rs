@@ -1,6 +1,6 @@
 //! The TRANSACTION state (RFC 1939 section 5), and what the upstream says in it.
 
-use super::{Effect, Effects, Extent, Fetch, Job, Listing, Phase, Purpose, Session, ask, client};
+use super::{Effect, Effects, Extent, Fetch, Job, Listing, Phase, Purpose, Session, TopBy, ask, client};
 use crate::pop3::{Command, MessageNumber, State, Status};
 
 /// As many lines as TOP can ask for everywhere: the whole message, without being counted as delivered.
@@ -69,7 +69,12 @@ impl Session {
         if self.maildrop.is_kept(number) {
             return vec![Effect::Job(Job::Kept(number, extent))];
         }
-        let line = if self.fetch.top_by_retr { format!("RETR {number}") } else { format!("TOP {number} {ALL_LINES}") };
+        let by_retr = match self.fetch.top_by {
+            TopBy::Top => false,
+            TopBy::Retr => true,
+            TopBy::Either => self.lacks_top,
+        };
+        let line = if by_retr { format!("RETR {number}") } else { format!("TOP {number} {ALL_LINES}") };
         ask(line, Purpose::Fetch(self.fetch_of(number, extent)))
     }
 

@@ -1,14 +1,19 @@
 //! Reaching a server: connect, greet, and TLS where the configuration asks for it.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use popgate_config::{Config, TopFetch, Upstream, UpstreamTls};
+use popgate_config::{Config, SendProxy, TopFetch, Upstream, UpstreamTls};
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::{Connection, Fault};
-use crate::net::{ClientTls, ClientTlsError, ConnectError, Stream, connect};
+use crate::net::{ClientTls, ClientTlsError, ConnectError, Stream, connect, header_v1, header_v2};
 use crate::pop3::{NotAStatus, Status};
+
+/// What a Dovecot that trusts this machine says in its greeting. Source: Dovecot's design document on XCLIENT.
+const XCLIENT: &[u8] = b"[XCLIENT]";
 
 /// Why there is no connection. Nothing secret was sent.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +41,9 @@ pub enum OpenError {
     /// The greeting, or the answer to STLS, is none.
     #[error("the server does not speak POP3: {0}")]
     NotPop3(#[from] NotAStatus),
+    /// The server offers XCLIENT and refuses it.
+    #[error("the server refuses XCLIENT: {0}")]
+    NoXclient(String),
     /// The server will not do STLS, which is required.
     #[error("the server refuses STLS: {0}")]
     NoStls(String),
@@ -44,14 +52,23 @@ pub enum OpenError {
 /// How messages of an upstream are fetched.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rules {
-    /// For TOP by RETR.
-    pub top_by_retr: bool,
+    /// By which command a message is fetched for TOP.
+    pub top_fetch: TopFetch,
     /// RETR of what TOP has fetched is answered without the server.
     pub retr_once: bool,
     /// Incoming headers are believed even where filters write them.
     pub trust_headers: bool,
     /// The greeting keeps its timestamp for APOP.
     pub apop: bool,
+}
+
+/// Who the client is, for servers that are told.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// The client's address.
+    pub client: SocketAddr,
+    /// The address that it connected to.
+    pub destination: SocketAddr,
 }
 
 struct Target {
@@ -88,7 +105,7 @@ impl Opener {
     #[must_use]
     pub fn rules(&self, name: &str) -> Rules {
         let rules = |target: &Target| Rules {
-            top_by_retr: target.upstream.top_fetch == TopFetch::Retr,
+            top_fetch: target.upstream.top_fetch,
             retr_once: target.upstream.retr_once,
             trust_headers: target.upstream.trust_headers,
             apop: target.upstream.apop,
@@ -101,10 +118,15 @@ impl Opener {
     /// # Errors
     ///
     /// See [`OpenError`]. A greeting with `-ERR` is no error here.
-    pub async fn open(&self, name: &str) -> Result<(Connection, Status), OpenError> {
+    pub async fn open(&self, name: &str, origin: Origin) -> Result<(Connection, Status), OpenError> {
         let target = self.targets.get(name).ok_or(OpenError::Unknown)?;
         let socket = connect(&target.upstream.address, self.connect).await?;
-        let stream = Stream::new(socket);
+        let mut stream = Stream::new(socket);
+        if let Some(header) = header(target.upstream.send_proxy, origin) {
+            // Before TLS: it is the connection that is proxied.
+            let late = |_| OpenError::Late { step: "room for the PROXY header", limit: self.connect };
+            timeout(self.connect, stream.write_all(&header)).await.map_err(late)?.map_err(Fault::Io)?;
+        }
         let (stream, stls) = match (&target.tls, target.upstream.tls) {
             (Some(tls), UpstreamTls::Implicit) => (self.handshake(tls, stream).await?, None),
             (Some(tls), _) => (stream, Some(tls)),
@@ -123,8 +145,32 @@ impl Opener {
             let stream = self.handshake(tls, connection.into_stream()?).await?;
             connection = Connection::new(stream, self.stall);
         }
+        let greeting = self.introduce(target, &mut connection, greeting, origin).await?;
         connection.set_stall(self.stall);
         Ok((connection, greeting))
+    }
+
+    /// Tells a server who the client is, where the greeting says that it may be told; gives the greeting without that.
+    async fn introduce(
+        &self,
+        target: &Target,
+        connection: &mut Connection,
+        greeting: Status,
+        origin: Origin,
+    ) -> Result<Status, OpenError> {
+        let Some(at) = memchr::memmem::find(&greeting.line, XCLIENT).filter(|_| target.upstream.xclient && greeting.ok)
+        else {
+            return Ok(greeting);
+        };
+        let client = origin.client.ip().to_canonical();
+        connection.command(format!("XCLIENT ADDR={client} PORT={}", origin.client.port()).as_bytes())?;
+        connection.flush().await?;
+        let answer = Status::parse(self.awaited("answer to XCLIENT", connection).await?)?;
+        if !answer.ok {
+            return Err(OpenError::NoXclient(String::from_utf8_lossy(answer.text()).into_owned()));
+        }
+        let line = [&greeting.line[..at], greeting.line[at + XCLIENT.len()..].trim_ascii_start()].concat();
+        Ok(Status { ok: true, line: line.into() })
     }
 
     async fn awaited(&self, step: &'static str, connection: &mut Connection) -> Result<bytes::Bytes, OpenError> {
@@ -135,5 +181,13 @@ impl Opener {
     async fn handshake(&self, tls: &ClientTls, stream: Stream) -> Result<Stream, OpenError> {
         let late = |_| OpenError::Late { step: "TLS handshake", limit: self.connect };
         Ok(timeout(self.connect, tls.connect(stream)).await.map_err(late)??)
+    }
+}
+
+fn header(form: SendProxy, origin: Origin) -> Option<Vec<u8>> {
+    match form {
+        SendProxy::None => None,
+        SendProxy::V1 => Some(header_v1(origin.client, origin.destination)),
+        SendProxy::V2 => Some(header_v2(origin.client, origin.destination)),
     }
 }

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Account, Tls, delivery_agent, installed, process};
+use crate::process::Ended;
 
-/// It refuses to write a Maildir as root, hence the delivery agent. Told to add no fields of its own.
+/// Told to add no fields of its own. It refuses to write a Maildir as root, hence the delivery agent.
 pub(super) fn command(account: &Account<'_>, folder: &Path, inbox: &Path) -> Command {
     let Account { port, user, password, ca, .. } = account;
     let retriever = match account.tls {
@@ -17,7 +18,7 @@ pub(super) fn command(account: &Account<'_>, folder: &Path, inbox: &Path) -> Com
     process::write(
         &settings,
         format!(
-            "[retriever]\n{retriever}\nserver = localhost\nport = {port}\nusername = {user}\npassword = {password}\ntimeout = 50\n\n\
+            "[retriever]\n{retriever}\nserver = localhost\nport = {port}\nusername = {user}\npassword = {password}\ntimeout = 10\n\n\
              [destination]\ntype = MDA_external\npath = {}\nallow_root_commands = true\nunixfrom = false\n\n\
              [options]\ndelete = false\nread_all = true\ndelivered_to = false\nreceived = false\nverbose = 2\n",
             delivery_agent(folder, inbox).display()
@@ -26,6 +27,12 @@ pub(super) fn command(account: &Account<'_>, folder: &Path, inbox: &Path) -> Com
     let mut command = installed("getmail", "getmail6");
     command.arg("--getmaildir").arg(folder).arg("--rcfile").arg(settings);
     command
+}
+
+/// getmail 6.18 starts a process for each delivery before it listens for the end of that. A quick one ends unnoticed now
+/// and then, and getmail gives up: nothing that a server could help.
+pub(super) fn lost_its_child(ended: &Ended) -> bool {
+    ended.output.contains("waiting child pid") || ended.errors.contains("waiting child pid")
 }
 
 /// Every message gets the field from getmail, in front of all others.

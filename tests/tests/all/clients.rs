@@ -29,6 +29,7 @@ value = "{user}"
 fn direct(client: Client, tls: Tls) {
     let (dovecot, messages) = (Dovecot::shared(), mail::mailbox(client.longest_line()));
     let user = dovecot.user(&messages);
+    let _log = dovecot.log_on_failure(&user);
     let address = if tls == Tls::Implicit { dovecot.tls() } else { dovecot.plain() };
     let account =
         Account { port: address.port(), tls, ca: dovecot.ca(), user: &user, password: PASSWORD, count: messages.len() };
@@ -43,6 +44,7 @@ fn unchanged(client: Client, tls: Tls) {
     let popgate = POPGATE.get_or_init(|| Popgate::start(&every_way(dovecot)));
     for upstream in Tls::ALL {
         let user = dovecot.user(&messages);
+        let _logs = (dovecot.log_on_failure(&user), popgate.log_on_failure(&user));
         let came = client.download(&account(popgate, dovecot, &user, tls, upstream, messages.len()));
         expect_same(&format!("{client:?} {tls:?}, upstream {upstream:?}"), &messages, &came);
         assert_eq!(dovecot.mail(&user).len(), messages.len(), "the mail stays on the server");
@@ -55,6 +57,7 @@ fn edited(client: Client, tls: Tls) {
     static POPGATE: OnceLock<Popgate> = OnceLock::new();
     let popgate = POPGATE.get_or_init(|| Popgate::start(&format!("{}{EDITS}", every_way(dovecot))));
     let user = dovecot.user(&messages);
+    let _logs = (dovecot.log_on_failure(&user), popgate.log_on_failure(&user));
     let came = client.download(&account(popgate, dovecot, &user, tls, Tls::Implicit, messages.len()));
     let expected: Vec<_> = messages.iter().map(|message| as_edited(message, &user)).collect();
     expect_same(&format!("{client:?} {tls:?}, edited"), &expected, &as_sent(&came));

@@ -4,6 +4,7 @@ mod clients;
 mod commands;
 mod filters;
 mod messages;
+mod probe;
 mod real_server;
 mod transcripts;
 mod upstreams;

@@ -82,6 +82,7 @@ transcripts! {
     pipelined_before_login
     pipelined_behind_a_refused_password
     pipelined_while_a_message_comes
+    proxy_header_for_the_server
     proxy_header_that_is_missing_ends_the_connection
     quit_before_login
     quit_of_a_client_that_sends_no_more
@@ -116,4 +117,6 @@ transcripts! {
     upstream_with_octets_before_its_handshake
     upstream_with_stls
     verbs_in_any_case
+    xclient_where_it_is_not_offered
+    xclient_where_it_is_offered
 }

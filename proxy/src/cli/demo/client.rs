@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::cli::server::Server;
 use crate::message::Message;
 use crate::pop3::Decoder;
-use crate::upstream::{Connection, Opener};
+use crate::upstream::{Connection, Opener, Origin};
 
 /// What came for one message.
 pub(super) enum Received {
@@ -49,7 +49,10 @@ async fn connect(server: &Server, folder: &Path) -> Result<Connection, String> {
     );
     let config = popgate_config::parse(&text, &folder.join("client.toml")).map_err(|error| error.to_string())?;
     let opener = Opener::new(&config).map_err(|error| error.to_string())?;
-    let (connection, _) = opener.open("popgate").await.map_err(|error| format!("error: {error}"))?;
+    let (connection, _) = opener
+        .open("popgate", Origin { client: listener.address, destination: listener.address })
+        .await
+        .map_err(|error| format!("error: {error}"))?;
     Ok(connection)
 }
 

@@ -37,8 +37,8 @@ pub(super) async fn accept(parts: Arc<RwLock<Arc<Parts>>>, name: String, socket:
 async fn receive(parts: &Parts, name: &str, tcp: TcpStream, peer: SocketAddr, door: Door) {
     let Some(listener) = parts.listeners.get(name) else { return };
     let mut stream = Stream::new(tcp);
-    let client = match source(parts, listener, &mut stream, peer).await {
-        Ok(client) => client,
+    let (client, destination) = match addresses(parts, listener, &mut stream, peer).await {
+        Ok(addresses) => addresses,
         Err(error) => return warn!(%error, "connection refused"),
     };
     let _permit = match parts.admission.admit(door, client.ip()) {
@@ -64,6 +64,7 @@ async fn receive(parts: &Parts, name: &str, tcp: TcpStream, peer: SocketAddr, do
     let arrival = Arrival {
         stream,
         client,
+        destination,
         listener: name.into(),
         upstream: listener.upstream.clone(),
         tls: parts.tls.clone(),
@@ -72,19 +73,20 @@ async fn receive(parts: &Parts, name: &str, tcp: TcpStream, peer: SocketAddr, do
     driver::serve(Arc::clone(&parts.services), arrival).await;
 }
 
-/// The client's address: the connection's, or the one in a trusted balancer's PROXY header.
-async fn source(
+/// The client's address and the one that it connected to: the connection's, or those in a trusted balancer's PROXY header.
+async fn addresses(
     parts: &Parts,
     listener: &Listener,
     stream: &mut Stream,
     peer: SocketAddr,
-) -> Result<SocketAddr, net::ReadHeaderError> {
+) -> Result<(SocketAddr, SocketAddr), net::ReadHeaderError> {
+    let own = stream.local()?;
     if !net::is_trusted(&listener.proxy_protocol_from, peer.ip()) {
-        return Ok(peer);
+        return Ok((peer, own));
     }
     match net::read_header(stream, Instant::now() + parts.handshake).await? {
-        Header::Proxied { source, .. } => Ok(source),
-        Header::Local => Ok(peer),
+        Header::Proxied { source, destination } => Ok((source, destination)),
+        Header::Local => Ok((peer, own)),
     }
 }
 

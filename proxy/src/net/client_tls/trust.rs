@@ -58,7 +58,7 @@ pub enum Reason {
 }
 
 impl Refusal {
-    fn new(certificate: &CertificateDer<'_>, reason: Reason) -> Self {
+    pub(super) fn new(certificate: &CertificateDer<'_>, reason: Reason) -> Self {
         let pin = public_key(certificate).map(|key| Pin(Sha256::digest(&key).into()));
         Self { reason, fingerprint: sha256_hex(certificate), pin }
     }
@@ -184,7 +184,7 @@ impl Verifier {
         Self(trust)
     }
 
-    fn judge(
+    pub(super) fn judge(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -304,7 +304,7 @@ impl ServerCertVerifier for Verifier {
 
 /// Checks a signature of TLS 1.2 by the key alone, where the certificate is only the key's wrapping: webpki does not read
 /// every certificate (not those of version 1) that may be pinned.
-fn verify_by_key(
+pub(super) fn verify_by_key(
     message: &[u8],
     key: &SubjectPublicKeyInfoDer<'_>,
     signed: &DigitallySignedStruct,
