@@ -22,6 +22,7 @@ pub mod certificates;
 pub mod clients;
 pub mod connection;
 pub mod dovecot;
+pub mod guest;
 pub mod mail;
 pub mod popgate;
 pub mod process;
