@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::message::Message;
 
-const EICAR: &str = r"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*";
+const EICAR: &str = concat!(r"X5O!P%@AP[4\PZX54(P^)7CC)7}$", "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*");
 
 fn message(text: &str) -> Message {
     Message::from_bytes(text.replace('\n', "\r\n").into_bytes())
