@@ -208,7 +208,7 @@ impl Driver {
         let reason = loop {
             step = match step {
                 Ok(Step::Next) => self.step().await,
-                Ok(Step::Secure) => match self.secure().await {
+                Ok(Step::Secure) => match Box::pin(self.secure()).await {
                     Ok(secured) => {
                         self = secured;
                         let effects = self.session.on(Event::Secured);
@@ -233,7 +233,7 @@ impl Driver {
         }
         // The upstream's connection is dropped without QUIT: what was marked as deleted stays.
         drop(self.upstream);
-        self.client.close().await;
+        Box::pin(self.client.close()).await;
     }
 
     /// Takes the client's lines in as far as the session wants them, then does the next thing.
@@ -320,7 +320,8 @@ impl Driver {
     async fn job(&mut self, job: Job) -> Result<Option<Event>, Break> {
         let reads_body = job.reads_body();
         let event = match job {
-            Job::Connect(user) => self.connect(user).await?,
+            // Large futures that most sessions are seldom in live apart, or every session at rest would hold room for them.
+            Job::Connect(user) => Box::pin(self.connect(user)).await?,
             Job::Disconnect => {
                 self.upstream = None;
                 return Ok(None);
@@ -334,7 +335,7 @@ impl Driver {
                 Event::Relayed
             }
             Job::List(listing) => Event::Listed(self.list(listing).await?),
-            Job::Fetch(fetch) => self.fetch(fetch).await?,
+            Job::Fetch(fetch) => Box::pin(self.fetch(fetch)).await?,
             Job::Kept(number, extent) => self.kept(number, extent).await?,
             Job::Handshake => return Err(Break::OutOfStep("a handshake in the wrong place")),
         };

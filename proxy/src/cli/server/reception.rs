@@ -55,7 +55,8 @@ async fn receive(parts: &Parts, name: &str, tcp: TcpStream, peer: SocketAddr, do
     };
     if listener.tls == ListenerTls::Implicit {
         let Some(tls) = &parts.tls else { return };
-        stream = match timeout(parts.handshake, tls.accept(stream)).await {
+        // Apart: a session that has its handshake behind it need not hold room for one.
+        stream = match Box::pin(timeout(parts.handshake, tls.accept(stream))).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return debug!(%error, "no TLS"),
             Err(_) => return debug!("no TLS in time"),

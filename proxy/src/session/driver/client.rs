@@ -81,7 +81,6 @@ impl Client {
         }
         let next = self.lines.next(&mut self.input, limit);
         if self.input.is_empty() {
-            // A connection at rest holds no buffer.
             self.input = BytesMut::new();
         }
         next
@@ -89,6 +88,8 @@ impl Client {
 
     /// Waits for more input; returns at its end too, see [`Self::ended`]. Cancellation-safe.
     pub(super) async fn fill(&mut self) -> Result<(), Gone> {
+        // A connection at rest holds no buffer.
+        self.stream.readable().await?;
         self.input.reserve(READ);
         if self.stream.read_buf(&mut self.input).await? == 0 {
             self.ended = true;
