@@ -233,7 +233,9 @@ impl Driver {
         }
         // The upstream's connection is dropped without QUIT: what was marked as deleted stays.
         drop(self.upstream);
-        Box::pin(self.client.close()).await;
+        if !matches!(reason, Some(Break::Client(_))) {
+            Box::pin(self.client.close()).await;
+        }
     }
 
     /// Takes the client's lines in as far as the session wants them, then does the next thing.

@@ -15,7 +15,7 @@ use crate::pop3::{LineReader, Next};
 const MAX_INPUT: usize = 64 * 1024;
 /// How much is read at once.
 const READ: usize = 4 * 1024;
-/// How long the end of a connection may take.
+/// How long the end of a connection may take once everything is sent.
 const CLOSING: Duration = Duration::from_secs(2);
 /// Output is sent when this much is there, in octets.
 const BATCH: usize = 32 * 1024;
@@ -140,8 +140,12 @@ impl Client {
 
     /// Ends the connection in order: what was sent arrives, even where the client has sent more than was read.
     pub(super) async fn close(mut self) {
+        // A slow client has as long for its last replies as for all others.
+        if self.flush().await.is_err() {
+            return;
+        }
         let ending = async {
-            if self.flush().await.is_ok() && self.stream.shutdown().await.is_ok() {
+            if self.stream.shutdown().await.is_ok() {
                 // Closing with unread input would reset the connection, and the last reply with it.
                 let (mut octets, mut left) = (vec![0; 4096], 64);
                 while left > 0 && matches!(self.stream.read(&mut octets).await, Ok(1..)) {

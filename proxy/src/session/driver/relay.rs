@@ -13,10 +13,11 @@ impl Driver {
     /// The line that answers the oldest command.
     pub(super) async fn reply(&mut self) -> Result<Bytes, Break> {
         let Some(upstream) = &mut self.upstream else { return Err(Break::OutOfStep("there is no upstream")) };
-        upstream.flush().await?;
+        // The client first: before QUIT goes to the upstream, nothing that it may delete waits here.
         if upstream.input().is_empty() {
             self.client.flush().await?;
         }
+        upstream.flush().await?;
         tokio::select! {
             line = upstream.reply() => Ok(line?),
             gone = self.client.watch() => Err(gone.into()),
