@@ -55,4 +55,4 @@ pub use pin::Pin;
 pub use place::Place;
 pub use route::Route;
 pub use tls::Tls;
-pub use upstream::{SendProxy, TopFetch, Upstream, UpstreamTls};
+pub use upstream::{Keepalive, SendProxy, TopFetch, Upstream, UpstreamTls};

@@ -1,6 +1,7 @@
 //! `[[upstream]]`: the servers that hold the mail.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use toml::de::DeValue;
 
@@ -37,6 +38,12 @@ pub struct Upstream {
     pub top_fetch: TopFetch,
     /// Whether a RETR of what TOP has fetched already is answered without asking the server again.
     pub retr_once: bool,
+    /// What a client gets while its message is fetched and filtered for long.
+    pub keepalive: Keepalive,
+    /// After how long it gets that.
+    pub keepalive_after: Duration,
+    /// After how long without an octet the server is sent a NOOP, while the client is there.
+    pub noop_after: Duration,
     /// Whether headers that filters write are believed when they come from this server, and so not stripped.
     pub trust_headers: bool,
     /// The section.
@@ -99,6 +106,24 @@ impl Keyword for TopFetch {
     const WORDS: &'static [(&'static str, Self)] = &[("auto", Self::Auto), ("top", Self::Top), ("retr", Self::Retr)];
 }
 
+/// What a client gets that waits for a message, so that it does not give up. Both ways give up the right to refuse the
+/// message.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Keepalive {
+    /// Nothing: `"none"`.
+    #[default]
+    None,
+    /// `+OK` and one blank after the other, of the same line: `"status-line"`.
+    StatusLine,
+    /// The status line, and one header line after the other: `"headers"`.
+    Headers,
+}
+
+impl Keyword for Keepalive {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("none", Self::None), ("status-line", Self::StatusLine), ("headers", Self::Headers)];
+}
+
 /// The name in a certificate.
 struct ServerName(String);
 
@@ -142,6 +167,9 @@ impl Upstream {
             xclient: section.get("xclient").unwrap_or_default(),
             top_fetch: section.get("top_fetch").unwrap_or_default(),
             retr_once: section.get("retr_once").unwrap_or_default(),
+            keepalive: section.get("keepalive").unwrap_or_default(),
+            keepalive_after: section.positive("keepalive_after").unwrap_or(Duration::from_secs(15)),
+            noop_after: section.positive("noop_after").unwrap_or(Duration::from_mins(2)),
             trust_headers: section.get("trust_headers").unwrap_or_default(),
             place: section.place().clone(),
             ca_place: section.place_of("ca"),

@@ -5,7 +5,7 @@ mod open;
 mod routing;
 mod survey;
 
-pub use popgate_config::TopFetch;
+pub use popgate_config::{Keepalive, TopFetch};
 
 pub use connection::{Connection, Fault};
 pub use open::{OpenError, Opener, Origin, Rules};

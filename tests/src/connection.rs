@@ -206,6 +206,22 @@ impl Connection {
         unstuff(&self.stuffed_body())
     }
 
+    /// This many octets, whatever they are.
+    ///
+    /// # Panics
+    ///
+    /// If fewer come in time.
+    pub fn octets(&mut self, count: usize) -> Vec<u8> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.unread.len() < count {
+            if !matches!(self.read(deadline.saturating_duration_since(Instant::now())), Arrival::Octets) {
+                panic!("{}: {count} octets were expected, there came {}", self.name, show(&self.unread));
+            }
+        }
+        let rest = self.unread.split_off(count);
+        std::mem::replace(&mut self.unread, rest)
+    }
+
     /// Everything until the connection ends, in whatever way.
     ///
     /// # Panics

@@ -5,6 +5,7 @@
 mod client;
 mod held;
 mod job;
+mod patience;
 mod relay;
 
 use std::collections::{HashMap, VecDeque};
@@ -27,6 +28,7 @@ use crate::upstream::{Connection, Destination, Fault, Opener, Origin, Router, To
 
 use client::{Client, Gone};
 use job::Kept;
+pub use patience::Overdue;
 
 /// What all sessions share.
 pub struct Services {
@@ -52,6 +54,8 @@ pub struct Services {
     pub times: Times,
     /// How many octets of filtered mail a session keeps, so that TOP and RETR agree.
     pub kept_per_session: u64,
+    /// What had to be broken off since `+OK` was said too early.
+    pub overdue: Arc<Overdue>,
     /// Is told what became of each message.
     pub observer: Option<Observer>,
 }
@@ -120,6 +124,8 @@ enum Break {
     Injection,
     #[error("the TLS handshake failed: {0}")]
     Handshake(String),
+    #[error("+OK had been said to keep the client waiting, then: {0}")]
+    Late(String),
 }
 
 impl Break {
@@ -353,6 +359,8 @@ impl Driver {
         if let Some(upstream) = &mut self.upstream {
             upstream.flush().await?;
         }
+        // One timer for both: what wakes first.
+        let noop = self.upstream.as_ref().filter(|_| self.session.logged_in()).map(Connection::noop_due);
         let disturbance = async {
             match &mut self.upstream {
                 Some(upstream) => upstream.disturbance().await,
@@ -362,11 +370,24 @@ impl Driver {
         tokio::select! {
             filled = self.client.fill() => filled?,
             fault = disturbance => return Err(fault.into()),
-            () = sleep_until(self.deadline) => {
-                return Err(if self.session.logged_in() { Break::Idle } else { Break::Login });
+            () = sleep_until(noop.map_or(self.deadline, |noop| noop.min(self.deadline))) => {
+                if noop.is_some_and(|noop| noop < self.deadline) {
+                    Box::pin(self.noop()).await?;
+                } else {
+                    return Err(if self.session.logged_in() { Break::Idle } else { Break::Login });
+                }
             }
         }
         Ok(Step::Next)
+    }
+
+    /// Keeps the upstream from its idle timer, which is not the client's.
+    async fn noop(&mut self) -> Result<(), Break> {
+        let Some(upstream) = &mut self.upstream else { return Ok(()) };
+        tokio::select! {
+            done = upstream.noop() => Ok(done?),
+            gone = self.client.watch() => Err(gone.into()),
+        }
     }
 
     /// STLS: from here on the connection is encrypted, and nothing said before counts.

@@ -3,10 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
+use zeroize::Zeroize;
 
 use crate::net::Stream;
 use crate::pop3::MAX_REPLY_LINE;
@@ -15,6 +16,9 @@ use crate::pop3::MAX_REPLY_LINE;
 const READ: usize = 64 * 1024;
 /// The buffer that a connection at rest may keep.
 const KEPT: usize = 4 * 1024;
+
+/// For how long a server is left in peace that is never sent a NOOP.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Why a conversation can't go on.
 #[derive(Debug, thiserror::Error)]
@@ -40,21 +44,43 @@ pub enum Fault {
 pub struct Connection {
     stream: Stream,
     input: BytesMut,
-    output: Vec<u8>,
+    output: BytesMut,
+    /// The stream may hold octets that it has taken and not sent.
+    unflushed: bool,
     /// Replies, and bodies of replies, that have not been read to their end.
     outstanding: usize,
+    /// The oldest reply outstanding is that of a NOOP of the proxy's own.
+    fed: bool,
+    /// When the last octet moved.
+    moved: Instant,
     stall: Duration,
+    noop_after: Duration,
 }
 
 impl Connection {
     /// Takes over a stream. `stall`: how long nothing may move while something is awaited.
     pub(super) fn new(stream: Stream, stall: Duration) -> Self {
-        Self { stream, input: BytesMut::new(), output: Vec::new(), outstanding: 0, stall }
+        Self {
+            stream,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            unflushed: false,
+            outstanding: 0,
+            fed: false,
+            moved: Instant::now(),
+            stall,
+            noop_after: Duration::MAX,
+        }
     }
 
     /// Changes how long nothing may move.
     pub(super) fn set_stall(&mut self, stall: Duration) {
         self.stall = stall;
+    }
+
+    /// Changes how long nothing may move before the server is sent a NOOP, lest its idle timer runs out.
+    pub(super) fn set_noop_after(&mut self, noop_after: Duration) {
+        self.noop_after = noop_after;
     }
 
     /// Expects a line that no command asks for: the greeting.
@@ -87,23 +113,79 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends what is queued.
+    /// Sends what is queued. Cancellation-safe.
     ///
     /// # Errors
     ///
     /// When the connection breaks or does not take it in time.
     pub async fn flush(&mut self) -> Result<(), Fault> {
-        if self.output.is_empty() {
+        if self.output.is_empty() && !self.unflushed {
             return Ok(());
         }
-        let sent = timeout(self.stall, async {
-            self.stream.write_all(&self.output).await?;
-            self.stream.flush().await
-        });
-        sent.await.map_err(|_| Fault::Stalled(self.stall))??;
-        // It may have carried a password.
-        zeroize::Zeroize::zeroize(&mut self.output);
-        self.output.clear();
+        timeout(self.stall, self.send()).await.map_err(|_| Fault::Stalled(self.stall))??;
+        self.output = BytesMut::new();
+        self.moved = Instant::now();
+        Ok(())
+    }
+
+    async fn send(&mut self) -> io::Result<()> {
+        self.unflushed = true;
+        while !self.output.is_empty() {
+            let count = self.stream.write(&self.output).await?;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            // It may have carried a password.
+            self.output[..count].zeroize();
+            self.output.advance(count);
+        }
+        self.stream.flush().await?;
+        self.unflushed = false;
+        Ok(())
+    }
+
+    /// When the server has been silent for so long that it is due a NOOP.
+    pub fn noop_due(&self) -> Instant {
+        // An interval without end is one of years.
+        self.moved.checked_add(self.noop_after).unwrap_or_else(|| self.moved + YEAR)
+    }
+
+    /// Sends a NOOP and reads its reply, if nothing else is outstanding. Cancellation-safe: a reply that is not read here
+    /// is dropped before the next one is read.
+    ///
+    /// # Errors
+    ///
+    /// When the server goes away, stalls or speaks without being asked.
+    pub async fn noop(&mut self) -> Result<(), Fault> {
+        if self.outstanding == 0 {
+            self.command(b"NOOP")?;
+            self.fed = true;
+        }
+        self.flush().await?;
+        self.moved = Instant::now();
+        self.drop_noop().await
+    }
+
+    /// Sends NOOPs for as long as it is polled; returns only when the server is gone. Cancellation-safe.
+    pub async fn keep_awake(&mut self) -> Fault {
+        loop {
+            sleep_until(self.noop_due()).await;
+            if let Err(fault) = self.noop().await {
+                return fault;
+            }
+        }
+    }
+
+    /// Reads the reply to a NOOP of the proxy's own, if that is the next one.
+    async fn drop_noop(&mut self) -> Result<(), Fault> {
+        if self.fed {
+            let line = self.line().await?;
+            if !line.starts_with(b"+OK") && !line.starts_with(b"-ERR") {
+                return Err(Fault::Unasked);
+            }
+            self.fed = false;
+            self.outstanding = self.outstanding.saturating_sub(1);
+        }
         Ok(())
     }
 
@@ -113,6 +195,7 @@ impl Connection {
     ///
     /// When the server goes away, stalls or floods.
     pub async fn reply(&mut self) -> Result<Bytes, Fault> {
+        self.drop_noop().await?;
         let line = self.line().await?;
         self.outstanding = self.outstanding.saturating_sub(1);
         Ok(line)
@@ -157,7 +240,10 @@ impl Connection {
         let read = timeout(self.stall, self.stream.read_buf(&mut self.input)).await;
         match read.map_err(|_| Fault::Stalled(self.stall))?? {
             0 => Err(Fault::Closed),
-            count => Ok(count),
+            count => {
+                self.moved = Instant::now();
+                Ok(count)
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use popgate_config::{Config, SendProxy, TopFetch, Upstream, UpstreamTls};
+use popgate_config::{Config, Keepalive, SendProxy, TopFetch, Upstream, UpstreamTls};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
@@ -60,6 +60,10 @@ pub struct Rules {
     pub trust_headers: bool,
     /// The greeting keeps its timestamp for APOP.
     pub apop: bool,
+    /// What a client gets that waits for its message.
+    pub keepalive: Keepalive,
+    /// How long it waits for nothing, before that.
+    pub keepalive_after: Duration,
 }
 
 /// Who the client is, for servers that are told.
@@ -109,6 +113,8 @@ impl Opener {
             retr_once: target.upstream.retr_once,
             trust_headers: target.upstream.trust_headers,
             apop: target.upstream.apop,
+            keepalive: target.upstream.keepalive,
+            keepalive_after: target.upstream.keepalive_after,
         };
         self.targets.get(name).map(rules).unwrap_or_default()
     }
@@ -147,6 +153,7 @@ impl Opener {
         }
         let greeting = self.introduce(target, &mut connection, greeting, origin).await?;
         connection.set_stall(self.stall);
+        connection.set_noop_after(target.upstream.noop_after);
         Ok((connection, greeting))
     }
 

@@ -5,6 +5,7 @@ mod commands;
 mod failures;
 mod filters;
 mod messages;
+mod patience;
 mod probe;
 mod real_server;
 mod transcripts;

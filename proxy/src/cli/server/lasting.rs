@@ -7,6 +7,7 @@ use popgate_config::Limits;
 use crate::cli::load::Plugins;
 use crate::message::Budget;
 use crate::net::{Admission, LoginDelays, UserLimits};
+use crate::session::driver::Overdue;
 
 /// Counts over all sessions.
 #[derive(Clone)]
@@ -16,6 +17,7 @@ pub(super) struct Counts {
     pub(super) users: UserLimits,
     pub(super) delays: Arc<LoginDelays>,
     pub(super) budget: Arc<Budget>,
+    pub(super) overdue: Arc<Overdue>,
 }
 
 impl Counts {
@@ -26,6 +28,7 @@ impl Counts {
             users: UserLimits::new(limits.sessions_per_user),
             delays: Arc::new(LoginDelays::new(limits.login_failures_per_minute as usize)),
             budget: Arc::new(Budget::new(limits.memory_total, limits.spool_total)),
+            overdue: Arc::default(),
         }
     }
 }

@@ -65,6 +65,7 @@ impl Parts {
             budget: counts.budget,
             times: Times { login: limits.login, idle: limits.idle, stall: limits.stall, handshake: limits.connect },
             kept_per_session: limits.kept_per_session,
+            overdue: counts.overdue,
             observer,
         };
         Ok(Self {

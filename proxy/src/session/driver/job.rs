@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tracing::{Instrument, info, info_span, warn};
 
+use super::patience::Patience;
 use super::{Break, Driver, Judged};
 use crate::filter::{Disposition, Facts, FetchCommand, Outcome, Poison};
 use crate::message::{BuildError, Builder, Message};
@@ -45,7 +46,8 @@ enum Fetched {
 impl Driver {
     /// Reads the message that the upstream has begun to send, filters it and sends the result.
     pub(super) async fn fetch(&mut self, fetch: Fetch) -> Result<Event, Break> {
-        let original = match self.read_message().await? {
+        let mut patience = self.patience(&fetch);
+        let original = match self.read_message(&fetch, &mut patience).await? {
             Fetched::Message(message) => message,
             Fetched::Refused => return Ok(Event::Relayed),
         };
@@ -54,12 +56,13 @@ impl Driver {
         let known = self.kept.remove(&number).filter(|kept| kept.original == original.sha256());
         let result = match known {
             Some(kept) => kept.result,
-            None => match self.filter(&fetch, original.clone()).await? {
+            None => match self.filter(&fetch, &mut patience, original.clone()).await? {
                 Ok(result) => result,
+                Err(reply) if patience.has_begun() => return Err(self.too_late(&fetch, &reply)),
                 Err(reply) => return Ok(Event::NotFetched(reply)),
             },
         };
-        let size = self.send_message(&result, fetch.extent).await?;
+        let size = self.send_message(&result, fetch.extent, &patience).await?;
         let keep = fetch.extent != Extent::Whole && self.has_room(&result);
         if keep {
             self.kept.insert(number, Kept { original: original.sha256(), result });
@@ -72,7 +75,7 @@ impl Driver {
         let Some(result) = self.kept.get(&number).map(|kept| kept.result.clone()) else {
             return Ok(Event::NotFetched("-ERR [SYS/TEMP] the message is not at hand, try again".into()));
         };
-        self.send_message(&result, extent).await?;
+        self.send_message(&result, extent, &Patience::without_signs()).await?;
         Ok(Event::Sent)
     }
 
@@ -82,12 +85,17 @@ impl Driver {
     }
 
     /// Takes the body of a reply in, whatever size anybody announced.
-    async fn read_message(&mut self) -> Result<Fetched, Break> {
+    async fn read_message(&mut self, fetch: &Fetch, patience: &mut Patience) -> Result<Fetched, Break> {
         let mut builder = Builder::new(self.services.message.clone(), Arc::clone(&self.services.budget));
         let mut decoder = Decoder::default();
         let mut fault = None;
         loop {
-            let input = self.input().await?;
+            let Some(upstream) = &mut self.upstream else { return Err(Break::OutOfStep("there is no upstream")) };
+            let input = upstream.input();
+            if input.is_empty() {
+                self.fill_patiently(patience).await?;
+                continue;
+            }
             let end = decoder.decode(input, |piece| {
                 if fault.is_none() {
                     fault = builder.push(piece).err();
@@ -98,6 +106,9 @@ impl Driver {
             if let Some(error) = &fault {
                 let reply = refusal(error);
                 warn!(%error, "message not taken in");
+                if patience.has_begun() {
+                    return Err(self.too_late(fetch, &reply));
+                }
                 self.client.queue(reply.as_bytes());
                 self.client.flush().await?;
                 if end.is_none() {
@@ -113,6 +124,9 @@ impl Driver {
             Ok(message) => Ok(Fetched::Message(message)),
             Err(error) => {
                 warn!(%error, "message not taken in");
+                if patience.has_begun() {
+                    return Err(self.too_late(fetch, &refusal(&error)));
+                }
                 self.client.queue(refusal(&error).as_bytes());
                 Ok(Fetched::Refused)
             }
@@ -138,16 +152,18 @@ impl Driver {
     }
 
     /// What the client is to get for a message, or the reply that says why it gets none.
-    async fn filter(&mut self, fetch: &Fetch, original: Message) -> Result<Result<Message, String>, Break> {
+    async fn filter(
+        &mut self,
+        fetch: &Fetch,
+        patience: &mut Patience,
+        original: Message,
+    ) -> Result<Result<Message, String>, Break> {
         let facts = self.facts(fetch);
         let span = info_span!("message", number = %fetch.number);
         let poison = Failures { notes: Arc::clone(&self.services.poison), session: self.id };
         let selection = self.selection.clone();
         let judged = selection.run(original.clone(), facts, &poison).instrument(span.clone());
-        let outcome = tokio::select! {
-            outcome = judged => outcome,
-            gone = self.client.watch() => return Err(gone.into()),
-        };
+        let outcome = self.patiently(patience, judged).await?;
         for filter in outcome.report.filters.iter().filter(|filter| filter.error.is_some()) {
             span.in_scope(|| warn!(filter = filter.name, error = filter.error, "filter has not decided"));
         }
@@ -200,24 +216,24 @@ impl Driver {
     }
 
     /// Sends a message, or the top of it; gives the octets that RETR announces for it.
-    async fn send_message(&mut self, message: &Message, extent: Extent) -> Result<u64, Break> {
+    async fn send_message(&mut self, message: &Message, extent: Extent, patience: &Patience) -> Result<u64, Break> {
         let size = wire_size(message);
         let length = match extent {
             Extent::Whole => message.len(),
             Extent::Top(lines) => top_length(message, lines),
         };
         let status = match extent {
-            Extent::Whole => format!("+OK {size} octets\r\n"),
-            Extent::Top(_) => "+OK top of message follows\r\n".to_owned(),
+            Extent::Whole => format!("+OK {size} octets"),
+            Extent::Top(_) => "+OK top of message follows".to_owned(),
         };
-        self.client.queue(status.as_bytes());
+        self.client.queue(patience.rest_of_status(&status).as_bytes());
         self.mid_reply = true;
         let (mut encoder, mut left) = (Encoder::default(), length);
         for segment in message.segments() {
             let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(segment.len());
             for piece in segment[..wanted].chunks(PIECE) {
                 self.client.queue_with(|output| encoder.encode(piece, |octets| output.extend_from_slice(octets)));
-                self.client.send_batch().await?;
+                self.send_batch().await?;
             }
             left -= wanted as u64;
         }
