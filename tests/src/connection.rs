@@ -212,10 +212,23 @@ impl Connection {
     ///
     /// If fewer come in time.
     pub fn octets(&mut self, count: usize) -> Vec<u8> {
+        let octets = self.up_to(count);
+        assert_eq!(octets.len(), count, "{}: the connection ended behind {}", self.name, show(&octets));
+        octets
+    }
+
+    /// The next octets, fewer if the connection ends before so many.
+    ///
+    /// # Panics
+    ///
+    /// If they do not come in time.
+    pub fn up_to(&mut self, count: usize) -> Vec<u8> {
         let deadline = Instant::now() + PATIENCE;
         while self.unread.len() < count {
-            if !matches!(self.read(deadline.saturating_duration_since(Instant::now())), Arrival::Octets) {
-                panic!("{}: {count} octets were expected, there came {}", self.name, show(&self.unread));
+            match self.read(deadline.saturating_duration_since(Instant::now())) {
+                Arrival::Octets => {}
+                Arrival::End => return std::mem::take(&mut self.unread),
+                Arrival::Nothing => panic!("{}: nothing came behind {}", self.name, show(&self.unread)),
             }
         }
         let rest = self.unread.split_off(count);
@@ -267,6 +280,15 @@ impl Connection {
     /// If the connection has gone.
     pub fn finish_sending(&mut self) {
         self.socket().shutdown(Shutdown::Write).expect("a connection can be half closed");
+    }
+
+    /// Ends the connection with a reset.
+    ///
+    /// # Panics
+    ///
+    /// If the socket does not take the option.
+    pub fn reset(self) {
+        socket2::SockRef::from(self.socket()).set_linger(Some(Duration::ZERO)).expect("a socket takes options");
     }
 
     /// Octets up to the end of `mark`; none if the connection ends before the first of them.

@@ -2,6 +2,7 @@
 
 mod clients;
 mod commands;
+mod cuts;
 mod failures;
 mod filters;
 mod messages;
