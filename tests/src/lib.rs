@@ -8,6 +8,7 @@
 //! | [`popgate`] | the proxy under test as a process |
 //! | [`process`] | any program that must not outlive the tests |
 //! | [`connection`] | one POP3 connection, either side, plain or TLS |
+//! | [`fleet`] | many conversations through one proxy, each with a server of its own |
 //! | [`upstream`] | a server that says what a test tells it to |
 //! | [`dovecot`] | a private Dovecot with mail of the tests' own making |
 //! | [`mail`] | that mail |
@@ -22,6 +23,7 @@ pub mod certificates;
 pub mod clients;
 pub mod connection;
 pub mod dovecot;
+pub mod fleet;
 pub mod guest;
 pub mod mail;
 pub mod popgate;

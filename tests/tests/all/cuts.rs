@@ -3,11 +3,10 @@
 use std::thread;
 
 use popgate_tests::connection::{Connection, show};
-use popgate_tests::popgate::Popgate;
-use popgate_tests::upstream::Upstream;
+use popgate_tests::fleet::{Fleet, Mail, Place};
 
-/// How many conversations go on at the same time.
-const WORKERS: usize = 4;
+/// How many conversations with each kind of mail go on at the same time.
+const PAIRS: usize = 4;
 
 /// How a reply reaches the client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -96,67 +95,43 @@ impl End {
     }
 }
 
-/// One popgate for all conversations, and for each worker a listener and a server of its own: `plain0` and so on, and
-/// `filtered0` and so on.
-fn popgate(servers: &[(String, Upstream)]) -> Popgate {
-    let mut config = String::new();
-    let mut filtered = Vec::new();
-    for (name, server) in servers {
-        config += &format!(
-            "[[listener]]\nname = \"{name}\"\naddress = \"127.0.0.1:0\"\nupstream = \"{name}\"\n\
-             [[upstream]]\nname = \"{name}\"\naddress = \"{}\"\n",
-            server.address()
-        );
-        if name.starts_with("filtered") {
-            filtered.push(format!("{name:?}"));
-        }
+/// The conversation with mail of this kind.
+fn conversation(mail: Mail) -> &'static [Exchange] {
+    match mail {
+        Mail::Passed => &PASSED,
+        Mail::Filtered => &FILTERED,
     }
-    config += &format!(
-        "[[filter]]\nname = \"reader\"\nplugin = \"virus\"\nonly = {{ listener = [{}] }}\n\
-         [filter.config]\nambiguous = \"pass\"\n[limits]\nsessions_per_address = 1000\n",
-        filtered.join(", ")
-    );
-    Popgate::start(&config)
 }
 
-/// Plays every conversation that `each` gives for an octet, on all workers at once; then a clean one on each.
+/// Plays conversations for every octet up to the last; then clean ones.
 fn everywhere(octets: impl Fn(&[Exchange]) -> usize, each: impl Fn(&Worker<'_>, usize) + Sync) {
-    let kinds = [("plain", &PASSED), ("filtered", &FILTERED)];
-    let servers: Vec<_> = kinds
-        .iter()
-        .flat_map(|(kind, _)| (0..WORKERS).map(move |at| (format!("{kind}{at}"), Upstream::listen())))
-        .collect();
-    let popgate = popgate(&servers);
-    thread::scope(|scope| {
-        for (at, (name, server)) in servers.iter().enumerate() {
-            let conversation = &kinds[at / WORKERS].1[..];
-            let worker = Worker { popgate: &popgate, name, server, conversation };
-            let (each, octets) = (&each, octets(conversation));
-            scope.spawn(move || {
-                for octet in (at % WORKERS..=octets).step_by(WORKERS) {
-                    each(&worker, octet);
-                }
-                let whole: usize = worker.conversation.iter().map(|exchange| exchange.reply.len()).sum();
-                worker.server_ends(whole, End::Fin);
-            });
-        }
-    });
+    let fleet = Fleet::start(PAIRS, "");
+    fleet.play(|mail| (0..=octets(conversation(mail))).collect(), |place, &octets| each(&Worker::at(place), octets));
+    fleet.play(
+        |_| vec![(); PAIRS],
+        |place, ()| {
+            let worker = Worker::at(place);
+            worker.server_ends(all_replies(worker.conversation), End::Fin);
+        },
+    );
 }
 
 struct Worker<'a> {
-    popgate: &'a Popgate,
-    name: &'a str,
-    server: &'a Upstream,
+    place: &'a Place<'a>,
     conversation: &'a [Exchange],
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
+    fn at(place: &'a Place<'a>) -> Self {
+        Self { place, conversation: conversation(place.mail) }
+    }
+
     /// A conversation in which the server ends behind so many octets.
     fn server_ends(&self, octets: usize, end: End) {
-        let what = format!("{}, {end:?} behind {octets} octets", self.name);
+        let what = format!("{}, {end:?} behind {octets} octets", self.place.name);
         thread::scope(|scope| {
             let server = scope.spawn(|| self.serve(octets, end));
-            let mut client = self.popgate.connect(self.name);
+            let mut client = self.place.connect();
             let mut done = 0;
             for exchange in self.conversation {
                 // An end that is known already may meet the command on its way.
@@ -181,7 +156,7 @@ impl Worker<'_> {
     }
 
     fn serve(&self, octets: usize, end: End) {
-        let mut upstream = self.server.accept();
+        let mut upstream = self.place.server.accept();
         let mut left = octets;
         for exchange in self.conversation {
             if left == 0 {
@@ -254,13 +229,13 @@ enum Leave {
 impl Worker<'_> {
     /// A conversation in which the client goes behind so many octets.
     fn client_leaves(&self, octets: usize, leave: Leave) {
-        let what = format!("{}, {leave:?} behind {octets} octets", self.name);
+        let what = format!("{}, {leave:?} behind {octets} octets", self.place.name);
         let commands = commands(self.conversation);
         let sent = &commands[..octets];
         let whole = sent.matches('\n').count();
         let heard = thread::scope(|scope| {
             let server = scope.spawn(|| self.hear());
-            let mut client = self.popgate.connect(self.name);
+            let mut client = self.place.connect();
             let mut replies = self.conversation.iter().map(|exchange| exchange.shown);
             assert_eq!(client.text() + "\r\n", replies.next().unwrap_or_default());
             if leave == Leave::ResetInStep {
@@ -291,13 +266,13 @@ impl Worker<'_> {
 
     /// Answers every command; gives those that came, none of them in part.
     fn hear(&self) -> Vec<&'static str> {
-        let mut upstream = self.server.accept();
+        let mut upstream = self.place.server.accept();
         let mut heard = Vec::new();
         let _gone = upstream.try_send(self.conversation[0].reply.as_bytes());
         while let Some(line) = upstream.next_line() {
             let known = |exchange: &&Exchange| !exchange.command.is_empty() && exchange.asked.as_bytes() == line;
             let exchange = self.conversation.iter().find(known);
-            let exchange = exchange.unwrap_or_else(|| panic!("{}: the server got {}", self.name, show(&line)));
+            let exchange = exchange.unwrap_or_else(|| panic!("{}: the server got {}", self.place.name, show(&line)));
             heard.push(exchange.asked);
             let _gone = upstream.try_send(exchange.reply.as_bytes());
         }
