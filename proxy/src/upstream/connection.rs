@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use memchr::memchr;
+use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
 use zeroize::Zeroize;
@@ -179,7 +179,7 @@ impl Connection {
     /// Reads the reply to a NOOP of the proxy's own, if that is the next one.
     async fn drop_noop(&mut self) -> Result<(), Fault> {
         if self.fed {
-            let line = self.line().await?;
+            let line = self.status().await?;
             if !line.starts_with(b"+OK") && !line.starts_with(b"-ERR") {
                 return Err(Fault::Unasked);
             }
@@ -196,31 +196,46 @@ impl Connection {
     /// When the server goes away, stalls or floods.
     pub async fn reply(&mut self) -> Result<Bytes, Fault> {
         self.drop_noop().await?;
-        let line = self.line().await?;
+        let line = self.status().await?;
         self.outstanding = self.outstanding.saturating_sub(1);
         Ok(line)
     }
 
-    /// The next line of a multi-line reply, without CRLF.
+    /// The next line of a multi-line reply, without CRLF. A lone LF ends none: what one reader takes for the end of the
+    /// reply must be its end for all.
     ///
     /// # Errors
     ///
     /// Those of [`Self::reply`].
     pub async fn line(&mut self) -> Result<Bytes, Fault> {
+        self.until(b"\r\n").await
+    }
+
+    async fn status(&mut self) -> Result<Bytes, Fault> {
+        let line = self.until(b"\n").await?;
+        Ok(match line.strip_suffix(b"\r") {
+            Some(text) => line.slice_ref(text),
+            None => line,
+        })
+    }
+
+    /// What comes before `end`.
+    async fn until(&mut self, end: &[u8]) -> Result<Bytes, Fault> {
         let mut searched = 0;
         loop {
-            if let Some(at) = memchr(b'\n', &self.input[searched..]).map(|at| searched + at) {
-                if at >= MAX_REPLY_LINE {
+            if let Some(at) = memmem::find(&self.input[searched..], end).map(|at| searched + at) {
+                if at + end.len() > MAX_REPLY_LINE {
                     return Err(Fault::LongLine);
                 }
-                let line = self.input.split_to(at + 1).freeze();
-                let end = if line.ends_with(b"\r\n") { at - 1 } else { at };
-                return Ok(line.slice(..end));
+                let line = self.input.split_to(at).freeze();
+                self.input.advance(end.len());
+                return Ok(line);
             }
-            searched = self.input.len();
-            if searched >= MAX_REPLY_LINE {
+            if self.input.len() >= MAX_REPLY_LINE {
                 return Err(Fault::LongLine);
             }
+            // The end may be there in part.
+            searched = self.input.len().saturating_sub(end.len() - 1);
             self.fill().await?;
         }
     }

@@ -4,6 +4,7 @@ mod clients;
 mod commands;
 mod cuts;
 mod failures;
+mod false_servers;
 mod filters;
 mod messages;
 mod patience;
