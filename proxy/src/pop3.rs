@@ -17,5 +17,5 @@ pub use capability::Capabilities;
 pub use command::{Command, CommandError, Extension, Shape, State};
 pub use line::{LONG_LINE, LineFault, LineReader, MAX_SKIPPED, Next, SHORT_LINE, line_limit};
 pub use number::MessageNumber;
-pub use reply::{MAX_ERROR_TEXT, MAX_REPLY_LINE, NotAStatus, Status, clean};
+pub use reply::{MAX_ERROR_TEXT, MAX_GREETING, MAX_REPLY_LINE, NotAStatus, Status, clean};
 pub use secret::Secret;

@@ -4,6 +4,8 @@ use bytes::Bytes;
 
 /// The longest reply line that is accepted, CRLF included, in octets. RFC 2449 section 4 asks servers for 512.
 pub const MAX_REPLY_LINE: usize = 8192;
+/// The longest greeting that is accepted, CRLF included, in octets.
+pub const MAX_GREETING: usize = 1024;
 /// The longest text of an `-ERR` that is passed on, in octets.
 pub const MAX_ERROR_TEXT: usize = 500;
 

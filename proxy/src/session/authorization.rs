@@ -9,10 +9,7 @@ use super::capabilities::OWN_MECHANISMS;
 use super::{
     Credentials, Effect, Effects, Exchange, Job, Phase, Prompt, Purpose, REFUSALS, Session, ask, client, upstream,
 };
-use crate::pop3::{Command, Extension, Secret, State, Status, clean, sasl};
-
-/// The longest greeting that is passed on, in octets.
-const MAX_GREETING: usize = 1024;
+use crate::pop3::{Command, Extension, MAX_GREETING, Secret, State, Status, clean, sasl};
 
 /// What was said before a login; nothing of it outlives STLS.
 #[derive(Debug, Default)]

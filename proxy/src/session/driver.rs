@@ -6,6 +6,7 @@ mod client;
 mod held;
 mod job;
 mod patience;
+mod queue;
 mod relay;
 
 use std::collections::{HashMap, VecDeque};
@@ -22,7 +23,7 @@ use super::{Effect, Event, FetchPolicy, Job, Policy, Session, TopBy};
 use crate::filter::{Chain, Disposition, Report, Selection};
 use crate::message;
 use crate::net::{self, LoginDelays, Stream};
-use crate::pop3::{MessageNumber, Next};
+use crate::pop3::MessageNumber;
 use crate::store::{Poison, Quarantine};
 use crate::upstream::{Connection, Destination, Fault, Opener, Origin, Router, TopFetch};
 
@@ -247,58 +248,15 @@ impl Driver {
     /// Takes the client's lines in as far as the session wants them, then does the next thing.
     async fn step(&mut self) -> Result<Step, Break> {
         self.take_lines()?;
+        // A client that never stops sending never rests.
+        if !self.session.logged_in() && Instant::now() >= self.deadline {
+            return Err(Break::Login);
+        }
         match self.queue.pop_front() {
             Some(effect) => self.execute(effect).await,
             None if self.client.ended() => Ok(Step::End),
             None => self.rest().await,
         }
-    }
-
-    fn take_lines(&mut self) -> Result<(), Break> {
-        while self.session.takes_line() {
-            let line = match self.client.next_line(|start| self.session.line_limit(start)) {
-                Next::More => break,
-                Next::Line(line) => Ok(line),
-                Next::Fault(fault) => Err(fault),
-                Next::Flood => return Err(Break::Flood),
-            };
-            if self.session.logged_in() {
-                self.deadline = Instant::now() + self.services.times.idle;
-            }
-            let effects = self.session.on(Event::Line(line));
-            self.push(effects, false)?;
-        }
-        Ok(())
-    }
-
-    /// Sends what is for the upstream, and puts the rest in line: in front for the answers to a job, whose command is older than
-    /// all that waits.
-    fn push(&mut self, effects: Vec<Effect>, front: bool) -> Result<(), Break> {
-        let mut rest = VecDeque::with_capacity(effects.len());
-        for effect in effects {
-            match effect {
-                Effect::Upstream(line) => match &mut self.upstream {
-                    Some(upstream) => upstream.command(line.expose())?,
-                    None => return Err(Break::OutOfStep("there is no upstream")),
-                },
-                other => {
-                    // From now on, not from when the job is done: commands may be sent in between.
-                    if let (Effect::Job(job), Some(upstream)) = (&other, &mut self.upstream)
-                        && job.reads_body()
-                    {
-                        upstream.expect_body();
-                    }
-                    rest.push_back(other);
-                }
-            }
-        }
-        if front {
-            rest.append(&mut self.queue);
-            self.queue = rest;
-        } else {
-            self.queue.append(&mut rest);
-        }
-        Ok(())
     }
 
     async fn execute(&mut self, effect: Effect) -> Result<Step, Break> {

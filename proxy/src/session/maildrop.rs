@@ -85,7 +85,8 @@ impl Maildrop {
     pub(super) fn note_uidl(&mut self, line: &Bytes) {
         let Some((number, id)) = entry(line) else { return };
         if self.uidls.len() < MAX_UIDLS && (1..=MAX_UIDL).contains(&id.len()) {
-            self.uidls.insert(number, line.slice_ref(id));
+            // A copy: a slice would keep the whole of what was read.
+            self.uidls.insert(number, Bytes::copy_from_slice(id));
         }
     }
 

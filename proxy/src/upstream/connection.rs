@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use zeroize::Zeroize;
 
 use crate::net::Stream;
-use crate::pop3::MAX_REPLY_LINE;
+use crate::pop3::{MAX_GREETING, MAX_REPLY_LINE};
 
 /// How much is read at once.
 const READ: usize = 64 * 1024;
@@ -32,9 +32,9 @@ pub enum Fault {
     /// Nothing came for too long.
     #[error("the upstream sent nothing for {0:?}")]
     Stalled(Duration),
-    /// A reply line beyond [`MAX_REPLY_LINE`].
-    #[error("a reply line of the upstream is longer than {MAX_REPLY_LINE} octets")]
-    LongLine,
+    /// A line beyond [`MAX_GREETING`] or [`MAX_REPLY_LINE`].
+    #[error("a line of the upstream is longer than {0} octets")]
+    LongLine(usize),
     /// Octets that no command has asked for.
     #[error("the upstream spoke without being asked")]
     Unasked,
@@ -83,9 +83,13 @@ impl Connection {
         self.noop_after = noop_after;
     }
 
-    /// Expects a line that no command asks for: the greeting.
-    pub(super) fn expect_line(&mut self) {
-        self.outstanding += 1;
+    /// The line that no command asks for, without CRLF.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::reply`].
+    pub(super) async fn greeting(&mut self) -> Result<Bytes, Fault> {
+        self.status(MAX_GREETING).await
     }
 
     /// Expects the lines behind the status line of the reply that was just read, up to [`Self::body_ended`].
@@ -179,7 +183,7 @@ impl Connection {
     /// Reads the reply to a NOOP of the proxy's own, if that is the next one.
     async fn drop_noop(&mut self) -> Result<(), Fault> {
         if self.fed {
-            let line = self.status().await?;
+            let line = self.status(MAX_REPLY_LINE).await?;
             if !line.starts_with(b"+OK") && !line.starts_with(b"-ERR") {
                 return Err(Fault::Unasked);
             }
@@ -196,7 +200,7 @@ impl Connection {
     /// When the server goes away, stalls or floods.
     pub async fn reply(&mut self) -> Result<Bytes, Fault> {
         self.drop_noop().await?;
-        let line = self.status().await?;
+        let line = self.status(MAX_REPLY_LINE).await?;
         self.outstanding = self.outstanding.saturating_sub(1);
         Ok(line)
     }
@@ -208,31 +212,31 @@ impl Connection {
     ///
     /// Those of [`Self::reply`].
     pub async fn line(&mut self) -> Result<Bytes, Fault> {
-        self.until(b"\r\n").await
+        self.until(b"\r\n", MAX_REPLY_LINE).await
     }
 
-    async fn status(&mut self) -> Result<Bytes, Fault> {
-        let line = self.until(b"\n").await?;
+    async fn status(&mut self, most: usize) -> Result<Bytes, Fault> {
+        let line = self.until(b"\n", most).await?;
         Ok(match line.strip_suffix(b"\r") {
             Some(text) => line.slice_ref(text),
             None => line,
         })
     }
 
-    /// What comes before `end`.
-    async fn until(&mut self, end: &[u8]) -> Result<Bytes, Fault> {
+    /// What comes before `end`, which must be within the next `most` octets.
+    async fn until(&mut self, end: &[u8], most: usize) -> Result<Bytes, Fault> {
         let mut searched = 0;
         loop {
             if let Some(at) = memmem::find(&self.input[searched..], end).map(|at| searched + at) {
-                if at + end.len() > MAX_REPLY_LINE {
-                    return Err(Fault::LongLine);
+                if at + end.len() > most {
+                    return Err(Fault::LongLine(most));
                 }
                 let line = self.input.split_to(at).freeze();
                 self.input.advance(end.len());
                 return Ok(line);
             }
-            if self.input.len() >= MAX_REPLY_LINE {
-                return Err(Fault::LongLine);
+            if self.input.len() >= most {
+                return Err(Fault::LongLine(most));
             }
             // The end may be there in part.
             searched = self.input.len().saturating_sub(end.len() - 1);

@@ -139,12 +139,11 @@ impl Opener {
             (None, _) => (stream, None),
         };
         let mut connection = Connection::new(stream, self.connect);
-        connection.expect_line();
-        let greeting = Status::parse(self.awaited("greeting", &mut connection).await?)?;
+        let greeting = Status::parse(self.within("greeting", connection.greeting()).await?)?;
         if let (Some(tls), true) = (stls, greeting.ok) {
             connection.command(b"STLS")?;
             connection.flush().await?;
-            let answer = Status::parse(self.awaited("answer to STLS", &mut connection).await?)?;
+            let answer = Status::parse(self.within("answer to STLS", connection.reply()).await?)?;
             if !answer.ok {
                 return Err(OpenError::NoStls(String::from_utf8_lossy(answer.text()).into_owned()));
             }
@@ -172,7 +171,7 @@ impl Opener {
         let client = origin.client.ip().to_canonical();
         connection.command(format!("XCLIENT ADDR={client} PORT={}", origin.client.port()).as_bytes())?;
         connection.flush().await?;
-        let answer = Status::parse(self.awaited("answer to XCLIENT", connection).await?)?;
+        let answer = Status::parse(self.within("answer to XCLIENT", connection.reply()).await?)?;
         if !answer.ok {
             return Err(OpenError::NoXclient(String::from_utf8_lossy(answer.text()).into_owned()));
         }
@@ -180,9 +179,13 @@ impl Opener {
         Ok(Status { ok: true, line: line.into() })
     }
 
-    async fn awaited(&self, step: &'static str, connection: &mut Connection) -> Result<bytes::Bytes, OpenError> {
+    async fn within(
+        &self,
+        step: &'static str,
+        line: impl Future<Output = Result<bytes::Bytes, Fault>>,
+    ) -> Result<bytes::Bytes, OpenError> {
         let late = |_| OpenError::Late { step, limit: self.connect };
-        Ok(timeout(self.connect, connection.reply()).await.map_err(late)??)
+        Ok(timeout(self.connect, line).await.map_err(late)??)
     }
 
     async fn handshake(&self, tls: &ClientTls, stream: Stream) -> Result<Stream, OpenError> {

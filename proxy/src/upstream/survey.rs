@@ -140,8 +140,7 @@ impl Surveyor<'_> {
         let Some(stream) = stream else { return Ok(survey) };
         let begin = Instant::now();
         let mut connection = Connection::new(stream, self.step);
-        connection.expect_line();
-        let status = self.status("greeting", &mut connection).await?;
+        let status = self.greeting(&mut connection).await?;
         let ok = status.ok;
         survey.greeting = Some(Greeting { status, after: begin.elapsed() });
         if ok {
@@ -214,8 +213,20 @@ impl Surveyor<'_> {
         parsed(self.line(step, connection).await?)
     }
 
+    async fn greeting(&self, connection: &mut Connection) -> Result<Status, SurveyError> {
+        parsed(self.within("greeting", connection.greeting()).await?)
+    }
+
     async fn line(&self, step: &'static str, connection: &mut Connection) -> Result<Bytes, SurveyError> {
-        match timeout(self.step, connection.reply()).await {
+        self.within(step, connection.reply()).await
+    }
+
+    async fn within(
+        &self,
+        step: &'static str,
+        line: impl Future<Output = Result<Bytes, Fault>>,
+    ) -> Result<Bytes, SurveyError> {
+        match timeout(self.step, line).await {
             // The connection's own limit is the same, and either may be the first.
             Err(_) | Ok(Err(Fault::Stalled(_))) => Err(SurveyError::Late { step, limit: self.step }),
             Ok(line) => Ok(line?),
@@ -242,8 +253,7 @@ impl Surveyor<'_> {
         let mut stream = Stream::new(connect(self.address, self.step).await.ok()?);
         if tls == UpstreamTls::Stls {
             let mut connection = Connection::new(stream, self.step);
-            connection.expect_line();
-            let greeting = self.status("greeting", &mut connection).await.ok()?;
+            let greeting = self.greeting(&mut connection).await.ok()?;
             let answer = self.command("STLS", "answer to STLS", &mut connection).await.ok()?;
             if !greeting.ok || !answer.ok {
                 return None;

@@ -45,6 +45,7 @@ transcripts! {
     capabilities_after_login
     capabilities_before_login
     capabilities_of_a_server_without_capa
+    capabilities_that_are_none
     capabilities_without_channel_binding
     cleartext_from_afar_can_be_allowed
     cleartext_from_afar_is_refused
@@ -60,18 +61,22 @@ transcripts! {
     extensions_with_known_replies
     five_bad_commands_before_login_end_the_session
     greeting_is_relayed_verbatim
+    greeting_longer_than_a_kilobyte
     greeting_that_is_no_pop3_is_not_relayed
     greeting_that_refuses_reaches_the_client
     greeting_with_control_characters_is_cleaned
     greeting_without_end_is_not_relayed
     implicit_tls_of_the_client
+    junk_before_a_command_that_waited
     junk_behind_a_message
     junk_behind_the_greeting
     line_that_is_too_long
     line_without_end
+    line_without_end_behind_a_command
     list
     login_that_is_refused_can_be_repeated
     login_with_user_and_pass
+    mailbox_in_use
     message_numbers_are_checked
     noop
     nul_in_a_line
@@ -98,6 +103,8 @@ transcripts! {
     route_that_refuses_may_be_tried_again
     route_with_auth_plain
     route_with_user_and_pass
+    sizes_that_lie
+    sizes_that_lie_of_filtered_mail
     stat
     stls_forgets_the_user
     stls_of_the_client

@@ -1,0 +1,85 @@
+//! What waits to be done: effects in the order of the client's commands.
+
+use std::collections::VecDeque;
+
+use tokio::time::Instant;
+
+use super::{Break, Driver};
+use crate::pop3::{Next, Secret};
+use crate::session::{Effect, Event, Job, Listing};
+
+impl Driver {
+    /// Takes the client's lines in as far as the session wants them.
+    pub(super) fn take_lines(&mut self) -> Result<(), Break> {
+        while self.session.takes_line() {
+            let line = match self.client.next_line(|start| self.session.line_limit(start)) {
+                Next::More => break,
+                Next::Line(line) => Ok(line),
+                Next::Fault(fault) => Err(fault),
+                Next::Flood => {
+                    self.answer_older();
+                    return Err(Break::Flood);
+                }
+            };
+            if self.session.logged_in() {
+                self.deadline = Instant::now() + self.services.times.idle;
+            }
+            let effects = self.session.on(Event::Line(line));
+            self.push(effects, false)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what is for the upstream, and puts the rest in line: in front for the answers to a job, whose command is older than
+    /// all that waits.
+    pub(super) fn push(&mut self, effects: Vec<Effect>, front: bool) -> Result<(), Break> {
+        let mut rest = VecDeque::with_capacity(effects.len());
+        let mut sent = Ok(());
+        for effect in effects {
+            match effect {
+                Effect::Upstream(line) => sent = sent.and_then(|()| self.send(&line)),
+                other => {
+                    // From now on, not from when the job is done: commands may be sent in between.
+                    if let (Effect::Job(job), Some(upstream)) = (&other, &mut self.upstream)
+                        && job.reads_body()
+                    {
+                        upstream.expect_body();
+                    }
+                    rest.push_back(other);
+                }
+            }
+        }
+        if front {
+            rest.append(&mut self.queue);
+            self.queue = rest;
+        } else {
+            self.queue.append(&mut rest);
+        }
+        if sent.is_err() {
+            self.answer_older();
+        }
+        sent
+    }
+
+    fn send(&mut self, line: &Secret) -> Result<(), Break> {
+        match &mut self.upstream {
+            Some(upstream) => Ok(upstream.command(line.expose())?),
+            None => Err(Break::OutOfStep("there is no upstream")),
+        }
+    }
+
+    /// The replies that were complete before a fault leave before the session does.
+    fn answer_older(&mut self) {
+        while let Some(effect) = self.queue.pop_front() {
+            match effect {
+                Effect::Client(bytes) => self.client.queue(&bytes),
+                Effect::Job(Job::Relay | Job::List(Listing::Sizes | Listing::Uidls)) => {
+                    // Its status line has left.
+                    self.mid_reply = true;
+                    return;
+                }
+                _ => return,
+            }
+        }
+    }
+}
