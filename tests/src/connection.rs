@@ -282,6 +282,21 @@ impl Connection {
         self.socket().shutdown(Shutdown::Write).expect("a connection can be half closed");
     }
 
+    /// Whether more lies there than was asked for so far.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// How long [`Self::try_send`] may move nothing.
+    ///
+    /// # Panics
+    ///
+    /// If the socket does not take the option.
+    pub fn give_up_sending_after(&self, patience: Duration) {
+        self.socket().set_write_timeout(Some(patience)).expect("a socket takes options");
+    }
+
     /// Ends the connection with a reset.
     ///
     /// # Panics

@@ -14,6 +14,7 @@
 //! | [`mail`] | that mail |
 //! | [`clients`] | real mail clients that download a mailbox |
 //! | [`transcript`] | conversations on both sides of the proxy, from files |
+//! | [`usage`] | what a process uses of the machine |
 //! | [`certificates`] | an authority and what it signs |
 //!
 //! Nothing here sleeps, skips or uses a fixed port. Every wait has a deadline, and a missing program fails the test with
@@ -30,6 +31,7 @@ pub mod popgate;
 pub mod process;
 pub mod transcript;
 pub mod upstream;
+pub mod usage;
 
 use std::time::Duration;
 

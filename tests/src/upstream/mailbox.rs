@@ -1,4 +1,4 @@
-//! A POP3 server with a mailbox in memory: fast, correct, and with nothing of its own to say.
+//! A POP3 server with mailboxes in memory: fast, correct, and with nothing of its own to say.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use crate::connection::stuff;
 /// How many commands are noted.
 const HEARD: usize = 10_000;
 
-/// Takes any user and password, and serves the same messages in every session. Lives as long as the process.
+/// Takes any user and password. Lives as long as the process.
 #[derive(Clone, Debug)]
 pub struct Mailbox {
     address: SocketAddr,
@@ -26,23 +26,38 @@ struct Content {
 }
 
 impl Mailbox {
-    /// Serves these messages.
+    /// Serves these messages in every session.
     ///
     /// # Panics
     ///
     /// If no port is free.
     #[must_use]
     pub fn serve(messages: &[Vec<u8>]) -> Self {
+        let content = Arc::new(Content::of(messages));
+        Self::serve_content(move |_| content.clone())
+    }
+
+    /// Serves the messages that a user of this name has.
+    ///
+    /// # Panics
+    ///
+    /// If no port is free.
+    #[must_use]
+    pub fn serve_each(messages: impl Fn(&str) -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
+        Self::serve_content(move |user| Arc::new(Content::of(&messages(user))))
+    }
+
+    fn serve_content(content: impl Fn(&str) -> Arc<Content> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let content = Arc::new(Content::of(messages));
+        let content = Arc::new(content);
         let commands = Arc::<Mutex<Vec<String>>>::default();
         let heard = commands.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (content, heard) = (content.clone(), heard.clone());
                 // A client that goes away ends its session, and that is all.
-                std::thread::spawn(move || converse(&stream, &content, &heard));
+                std::thread::spawn(move || converse(&stream, &*content, &heard));
             }
         });
         Self { address, commands }
@@ -65,7 +80,12 @@ impl Mailbox {
     }
 }
 
-fn converse(stream: &TcpStream, content: &Content, heard: &Mutex<Vec<String>>) -> std::io::Result<()> {
+fn converse(
+    stream: &TcpStream,
+    contents: &dyn Fn(&str) -> Arc<Content>,
+    heard: &Mutex<Vec<String>>,
+) -> std::io::Result<()> {
+    let mut content = contents("");
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
     let mut writer = stream;
@@ -76,6 +96,9 @@ fn converse(stream: &TcpStream, content: &Content, heard: &Mutex<Vec<String>>) -
         let words: Vec<_> = command.split(' ').collect();
         let verb = words[0].to_ascii_uppercase();
         let note = if matches!(&*verb, "USER" | "PASS") { verb.clone() } else { command.to_owned() };
+        if verb == "USER" {
+            content = contents(words.get(1).copied().unwrap_or_default());
+        }
         // A benchmark sends millions.
         let mut heard = heard.lock().expect("no session panics");
         if heard.len() < HEARD {

@@ -6,6 +6,7 @@ mod cuts;
 mod failures;
 mod false_servers;
 mod filters;
+mod floods;
 mod messages;
 mod patience;
 mod probe;
