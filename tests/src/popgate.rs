@@ -43,6 +43,16 @@ impl Popgate {
         Self::start_in(process::folder(), config)
     }
 
+    /// Starts it with more arguments than the configuration.
+    ///
+    /// # Panics
+    ///
+    /// As [`Popgate::start`].
+    #[must_use]
+    pub fn start_with(config: &str, arguments: &[&str]) -> Self {
+        Self::launch(process::folder(), config, arguments)
+    }
+
     /// Starts it in a folder that holds files for it already.
     ///
     /// # Panics
@@ -50,8 +60,14 @@ impl Popgate {
     /// As [`Popgate::start`].
     #[must_use]
     pub fn start_in(folder: TempDir, config: &str) -> Self {
+        Self::launch(folder, config, &[])
+    }
+
+    fn launch(folder: TempDir, config: &str, arguments: &[&str]) -> Self {
         let file = configuration(folder.path(), config);
-        let process = Process::start_in(folder.path(), command().arg("run").arg("--config").arg(file));
+        let mut command = command();
+        command.args(arguments).arg("run").arg("--config").arg(file);
+        let process = Process::start_in(folder.path(), &mut command);
         let mut listeners = BTreeMap::new();
         let mut ca = None;
         let ready = process.output().find(PATIENCE, |line| {

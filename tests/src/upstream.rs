@@ -67,4 +67,15 @@ impl Upstream {
     pub fn play(self, script: impl FnOnce(Connection) + Send + 'static) -> JoinHandle<()> {
         std::thread::spawn(move || script(self.accept()))
     }
+
+    /// Plays a script with every connection, each in a thread of its own, for as long as the tests run.
+    pub fn play_each(self, script: impl Fn(Connection) + Clone + Send + 'static) {
+        self.listener.set_nonblocking(false).expect("a socket takes options");
+        std::thread::spawn(move || {
+            for stream in self.listener.incoming().flatten() {
+                let script = script.clone();
+                std::thread::spawn(move || script(Connection::over("upstream", stream)));
+            }
+        });
+    }
 }

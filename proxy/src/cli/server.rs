@@ -3,6 +3,8 @@
 mod lasting;
 mod parts;
 mod reception;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

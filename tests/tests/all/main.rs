@@ -11,5 +11,6 @@ mod messages;
 mod patience;
 mod probe;
 mod real_server;
+mod secrets;
 mod transcripts;
 mod upstreams;

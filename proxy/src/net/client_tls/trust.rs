@@ -243,6 +243,10 @@ fn reason(error: Error, certificate: &CertificateDer<'_>) -> Reason {
         Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             Reason::UnknownIssuer
         }
+        // The error itself lists all algorithms that would do.
+        Error::InvalidCertificate(CertificateError::UnsupportedSignatureAlgorithmContext { .. }) => {
+            Reason::Other("signed with an algorithm that is not accepted, such as SHA-1".into())
+        }
         Error::InvalidCertificate(error) => Reason::Other(error.to_string()),
         error => Reason::Other(error.to_string()),
     }
