@@ -13,7 +13,8 @@ pub const MAX_SKIPPED: usize = 65_536;
 /// The limit for the command line that begins with `start`, CRLF included, in octets.
 #[must_use]
 pub fn line_limit(start: &[u8]) -> usize {
-    let verb = start.trim_ascii_start();
+    // What stands further back came too late, whether it is there already or not.
+    let verb = start[..start.len().min(SHORT_LINE)].trim_ascii_start();
     match verb.get(..4) {
         Some(word) if word.eq_ignore_ascii_case(b"PASS") || word.eq_ignore_ascii_case(b"AUTH") => LONG_LINE,
         _ => SHORT_LINE,
@@ -56,10 +57,21 @@ pub enum Next {
 pub struct LineReader {
     /// Octets at the front of the buffer in which there is no LF.
     searched: usize,
-    /// Octets of a too long line that are gone already.
-    skipped: Option<usize>,
+    /// The beginning of a too long line, gone already.
+    skipped: Option<Skipped>,
     /// The rest of a line whose fault was reported already.
     tainted: bool,
+}
+
+/// What has to be known of octets that were thrown away.
+#[derive(Clone, Copy, Debug)]
+struct Skipped {
+    /// How many.
+    octets: usize,
+    /// The limit of their line, in octets.
+    limit: usize,
+    /// The last one is a CR.
+    cr: bool,
 }
 
 impl LineReader {
@@ -69,21 +81,22 @@ impl LineReader {
             let Some(lf) = memchr(b'\n', &buffer[self.searched..]).map(|at| self.searched + at) else {
                 return self.without_end(buffer, limit);
             };
-            let skipped = self.skipped.take().unwrap_or(0);
+            let skipped = self.skipped.take();
             self.searched = 0;
-            if skipped == 0 && !(lf > 0 && buffer[lf - 1] == b'\r') {
+            let cr = if lf > 0 { buffer[lf - 1] == b'\r' } else { skipped.is_some_and(|skipped| skipped.cr) };
+            if !cr {
                 self.drop_smuggled(buffer, lf);
                 return Next::Fault(LineFault::BareLf);
             }
-            let allowed = limit(buffer);
+            let allowed = skipped.map_or_else(|| limit(buffer), |skipped| skipped.limit);
             let line = buffer.split_to(lf + 1).freeze();
             if std::mem::take(&mut self.tainted) {
                 continue;
             }
-            let total = skipped + line.len();
+            let total = skipped.map_or(0, |skipped| skipped.octets) + line.len();
             return match total {
                 _ if total > allowed + MAX_SKIPPED => Next::Flood,
-                _ if skipped > 0 || total > allowed => Next::Fault(LineFault::TooLong),
+                _ if total > allowed => Next::Fault(LineFault::TooLong),
                 _ => check(line.slice(..line.len() - 2)),
             };
         }
@@ -96,21 +109,18 @@ impl LineReader {
     }
 
     fn without_end(&mut self, buffer: &mut BytesMut, limit: impl Fn(&[u8]) -> usize) -> Next {
-        let skipped = self.skipped.unwrap_or(0);
-        let allowed = limit(buffer);
-        if skipped > 0 || buffer.len() > allowed {
-            // A CR at the end may be half of the CRLF; the line is lost either way.
-            let total = skipped + buffer.len();
-            buffer.clear();
-            self.searched = 0;
-            self.skipped = Some(total);
-            if total > allowed + MAX_SKIPPED {
-                return Next::Flood;
-            }
-        } else {
+        let allowed = self.skipped.map_or_else(|| limit(buffer), |skipped| skipped.limit);
+        if self.skipped.is_none() && buffer.len() <= allowed {
             self.searched = buffer.len();
+            return Next::More;
         }
-        Next::More
+        let (before, cr) = self.skipped.map_or((0, false), |skipped| (skipped.octets, skipped.cr));
+        let octets = before + buffer.len();
+        let cr = buffer.last().map_or(cr, |&last| last == b'\r');
+        self.skipped = Some(Skipped { octets, limit: allowed, cr });
+        buffer.clear();
+        self.searched = 0;
+        if octets > allowed + MAX_SKIPPED { Next::Flood } else { Next::More }
     }
 
     /// Drops the line that ends with a bare LF, and what follows it up to the next CRLF.
@@ -221,6 +231,24 @@ mod tests {
             match expected {
                 Some(expected) => assert_eq!(seen, [expected], "{length}"),
                 None => assert!(matches!(seen[0], Next::Line(_)), "{length}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_the_same_fault_however_it_is_split() {
+        let smuggled = [b"NOOP ".as_slice(), &[b'x'; 2000], b"\nDELE 1\r\n"].concat();
+        let behind_blanks = [[b' '; 1500].as_slice(), b"PASS x\r\n"].concat();
+        for (wire, fault) in [(smuggled, LineFault::BareLf), (behind_blanks, LineFault::TooLong)] {
+            for cut in (0..wire.len() - 12).step_by(7).chain(wire.len() - 12..wire.len()) {
+                let (mut reader, mut buffer) = (LineReader::default(), BytesMut::from(&wire[..cut]));
+                let mut seen = all(&mut reader, &mut buffer);
+                buffer.extend_from_slice(&wire[cut..]);
+                seen.extend(all(&mut reader, &mut buffer));
+                // Only what comes behind a bare LF that was told already may be a command.
+                let told_before = wire[..cut].ends_with(b"\n");
+                assert_eq!(seen[0], Next::Fault(fault), "cut at {cut}");
+                assert_eq!(seen.len(), 1 + usize::from(told_before), "cut at {cut}: {seen:?}");
             }
         }
     }
