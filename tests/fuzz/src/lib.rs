@@ -1,0 +1,80 @@
+//! What must hold for any input at all.
+//!
+//! Each function takes octets, makes of them whatever its subject takes, and panics when something does not hold. cargo-fuzz
+//! hunts for such octets; the ordinary tests replay the inputs that it once found worth keeping, in `seeds`. See
+//! README.md for how to run it.
+//!
+//! | target | is about |
+//! | --- | --- |
+//! | [`command`] | lines out of a stream, commands out of lines |
+//! | [`reply`] | status lines, capability lists, lists of messages |
+//! | [`body`] | dot-stuffing, both ways |
+//! | [`sasl`] | credentials inside of SASL |
+//! | [`proxy_header`] | PROXY headers, read and written |
+
+mod body;
+mod command;
+mod cuts;
+mod policy;
+mod proxy_header;
+mod reply;
+mod sasl;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+pub use body::body;
+pub use command::command;
+pub use proxy_header::proxy_header;
+pub use reply::reply;
+pub use sasl::sasl;
+
+/// A function that holds an input to what must be.
+pub type Target = fn(&[u8]);
+
+/// All targets by name.
+pub const TARGETS: [(&str, Target); 5] =
+    [("body", body), ("command", command), ("proxy_header", proxy_header), ("reply", reply), ("sasl", sasl)];
+
+/// The program around a target: cargo-fuzz's where that builds it, else one that replays files.
+#[macro_export]
+macro_rules! target {
+    ($target:path) => {
+        #[cfg(fuzzing)]
+        libfuzzer_sys::fuzz_target!(|input: &[u8]| $target(input));
+
+        #[cfg(not(fuzzing))]
+        fn main() -> std::process::ExitCode {
+            $crate::replay_arguments($target)
+        }
+    };
+}
+
+/// Replays the files that the arguments name.
+#[must_use]
+pub fn replay_arguments(target: Target) -> ExitCode {
+    let files: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    if files.is_empty() {
+        eprintln!("usage: TARGET FILE...");
+        return ExitCode::from(2);
+    }
+    for file in files {
+        match std::fs::read(&file) {
+            Ok(input) => target(&input),
+            Err(error) => {
+                eprintln!("{}: {error}", file.display());
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// The folder of the inputs that are kept for a target.
+#[must_use]
+pub fn seeds(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target)
+}
+
+#[cfg(test)]
+mod tests;
