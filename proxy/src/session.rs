@@ -112,6 +112,8 @@ pub enum Event {
     Reply(Purpose, Bytes),
     /// The lines of a multi-line reply, without CRLF and dot-stuffing.
     Collected(Purpose, Vec<Bytes>),
+    /// Everything before this command is done.
+    Turn(Command),
     /// A multi-line reply has been passed on.
     Relayed,
     /// A list has been read through.
@@ -159,6 +161,8 @@ pub enum Job {
     Admit(Option<Vec<u8>>),
     /// Wait as long as a refused credential has to: [`Event::Penalized`].
     Penalize(Bytes),
+    /// Nothing: this command waits for all before it: [`Event::Turn`].
+    Turn(Command),
     /// Read a line of the upstream: [`Event::Reply`].
     Reply(Purpose),
     /// Read the lines of a short multi-line reply: [`Event::Collected`].
@@ -273,8 +277,8 @@ pub struct Session {
     lacks_top: bool,
     /// Jobs without their event.
     running: usize,
-    /// A command that has to wait until nothing is under way.
-    deferred: Option<Command>,
+    /// A command waits until nothing is under way.
+    deferred: bool,
     bad: u32,
     refusals: u32,
     maildrop: Maildrop,
@@ -297,7 +301,7 @@ impl Session {
             pipelining: false,
             lacks_top: false,
             running: 0,
-            deferred: None,
+            deferred: false,
             bad: 0,
             refusals: 0,
             maildrop: Maildrop::default(),
@@ -313,7 +317,7 @@ impl Session {
             Phase::Authorization(_) | Phase::Exchange(_) | Phase::Prompt(_) => self.running == 0,
             Phase::Transaction => self.running < if self.pipelining { WINDOW } else { 1 },
         };
-        free && self.deferred.is_none()
+        free && !self.deferred
     }
 
     /// The longest line that may come next, given how it starts; in octets, CRLF included.
@@ -341,7 +345,7 @@ impl Session {
         if !matches!(event, Event::Start | Event::Line(_)) {
             self.running = self.running.saturating_sub(1);
         }
-        let mut effects = match event {
+        let effects = match event {
             Event::Start => self.start(),
             Event::Line(Ok(line)) => self.line(&line),
             Event::Line(Err(fault)) => self.line_fault(fault),
@@ -350,6 +354,10 @@ impl Session {
             Event::Secured => self.secured(),
             Event::Admitted(fetch) => self.admitted(fetch),
             Event::NotAdmitted(reply) => self.last_words(reply),
+            Event::Turn(command) => {
+                self.deferred = false;
+                self.transaction(command)
+            }
             Event::Penalized { reply, last } => self.penalized(reply, last),
             Event::Reply(purpose, line) => self.reply(purpose, line),
             Event::Collected(purpose, lines) => self.collected(purpose, &lines),
@@ -358,21 +366,10 @@ impl Session {
             Event::NotFetched(reply) => vec![client(reply)],
             Event::Relayed | Event::Sent => Vec::new(),
         };
-        self.count_jobs(&effects);
-        if self.running == 0
-            && let Some(command) = self.deferred.take()
-        {
-            let more = self.transaction(command);
-            self.count_jobs(&more);
-            effects.extend(more);
-        }
-        effects
-    }
-
-    fn count_jobs(&mut self, effects: &Effects) {
         let jobs =
             effects.iter().filter(|effect| matches!(effect, Effect::Job(job) if !matches!(job, Job::Disconnect)));
         self.running += jobs.count();
+        effects
     }
 
     fn start(&mut self) -> Effects {

@@ -294,6 +294,7 @@ impl Driver {
             }
             Job::Admit(user) => self.admit(user),
             Job::Penalize(reply) => self.penalize(reply).await?,
+            Job::Turn(command) => Event::Turn(command),
             Job::Reply(purpose) => Event::Reply(purpose, self.reply().await?),
             Job::Collect(purpose) => Event::Collected(purpose, self.collect().await?),
             Job::Relay => {

@@ -10,8 +10,8 @@ impl Session {
     /// A command after login.
     pub(super) fn transaction(&mut self, command: Command) -> Effects {
         if self.running > 0 && self.waits(&command) {
-            self.deferred = Some(command);
-            return Vec::new();
+            self.deferred = true;
+            return vec![Effect::Job(Job::Turn(command))];
         }
         let line = command.line().into_owned();
         match command {
