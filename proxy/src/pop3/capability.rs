@@ -1,5 +1,7 @@
 //! Capability lists.
 
+use super::sasl;
+
 /// The lines of a CAPA reply, in their order.
 ///
 /// Source: RFC 2449 section 5.
@@ -7,10 +9,13 @@
 pub struct Capabilities(Vec<String>);
 
 impl Capabilities {
-    /// Reads the lines of a reply leniently: what is not text is left out.
+    /// Reads the lines of a reply leniently: what is not text is left out, and control characters count as blanks.
     #[must_use]
     pub fn parse<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let text = |line: &[u8]| std::str::from_utf8(line).ok().map(|line| line.trim().to_owned());
+        let text = |line: &[u8]| {
+            let line = std::str::from_utf8(line).ok()?.replace(char::is_control, " ");
+            Some(line.trim().to_owned())
+        };
         Self(lines.into_iter().filter_map(text).filter(|line| !line.is_empty()).collect())
     }
 
@@ -33,10 +38,11 @@ impl Capabilities {
         self.arguments(tag).is_some()
     }
 
-    /// The SASL mechanisms in capitals.
+    /// The SASL mechanisms in capitals; what can't be the name of one is left out.
     #[must_use]
     pub fn mechanisms(&self) -> Vec<String> {
-        self.arguments("SASL").map(|words| words.map(str::to_ascii_uppercase).collect()).unwrap_or_default()
+        let Some(words) = self.arguments("SASL") else { return Vec::new() };
+        words.filter(|word| sasl::is_mechanism(word.as_bytes())).map(str::to_ascii_uppercase).collect()
     }
 
     /// The lines, in their order.
@@ -73,5 +79,12 @@ mod tests {
         assert_eq!(list.mechanisms(), ["PLAIN", "LOGIN"]);
         assert!(list.offers("LOGIN-DELAY") && !list.offers("EXPIRE") && !list.offers("LOGIN"));
         assert_eq!(list.only(&["LOGIN-DELAY", "TOP"]).collect::<Vec<_>>(), ["LOGIN-DELAY 10"]);
+    }
+
+    #[test]
+    fn nothing_in_a_list_can_end_a_reply() {
+        let list = Capabilities::parse([&b"SASL . PLAIN -ERR\x07 a:b"[..], b"LANG\r.\rx\tde"]);
+        assert_eq!(list.mechanisms(), ["PLAIN", "-ERR"]);
+        assert_eq!(list.only(&["LANG"]).collect::<Vec<_>>(), ["LANG . x de"]);
     }
 }

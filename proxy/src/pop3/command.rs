@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{MessageNumber, Secret};
+use super::{MessageNumber, Secret, sasl};
 
 /// A command line that POP3 or a known extension defines.
 ///
@@ -240,10 +240,7 @@ fn auth(words: Words<'_>) -> Result<Command, CommandError> {
     if split.next().is_some() {
         return Err(CommandError::Arguments);
     }
-    // RFC 4422 section 3.1: 1 to 20 of capitals, digits, hyphen and underscore.
-    let valid =
-        mechanism.len() <= 20 && mechanism.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte));
-    if !valid {
+    if !sasl::is_mechanism(mechanism) {
         return Err(CommandError::Malformed);
     }
     let mechanism = String::from_utf8_lossy(mechanism).to_ascii_uppercase();

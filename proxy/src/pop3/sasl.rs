@@ -30,6 +30,14 @@ pub enum SaslError {
     Malformed,
 }
 
+/// True if a mechanism may have this name, in letters of either case: 1 to 20 of them, digits, hyphens and underscores.
+///
+/// Source: RFC 4422 section 3.1.
+#[must_use]
+pub fn is_mechanism(name: &[u8]) -> bool {
+    (1..=20).contains(&name.len()) && name.iter().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(octet))
+}
+
 /// Decodes one line of an exchange; `=` alone is the empty response (RFC 5034 section 4).
 ///
 /// # Errors
