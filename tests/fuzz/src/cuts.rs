@@ -5,14 +5,14 @@
 ///
 /// The lengths follow from the seed alone, so that a fuzzer may change the octets and keep the cuts, or the other way round.
 #[must_use]
-pub fn cut(input: &[u8]) -> (&[u8], Vec<&[u8]>) {
+pub(crate) fn cut(input: &[u8]) -> (&[u8], Vec<&[u8]>) {
     let Some((seed, wire)) = input.split_at_checked(2) else { return (&[], Vec::new()) };
     (wire, pieces(u16::from_be_bytes([seed[0], seed[1]]), wire))
 }
 
 /// The pieces of `wire` for a seed; 0 leaves it in one.
 #[must_use]
-pub fn pieces(seed: u16, wire: &[u8]) -> Vec<&[u8]> {
+pub(crate) fn pieces(seed: u16, wire: &[u8]) -> Vec<&[u8]> {
     if seed == 0 {
         return vec![wire];
     }

@@ -11,6 +11,7 @@
 //! | [`body`] | dot-stuffing, both ways |
 //! | [`sasl`] | credentials inside of SASL |
 //! | [`proxy_header`] | PROXY headers, read and written |
+//! | [`session`](fn@session) | the session between a client and an upstream that say anything at all |
 
 mod body;
 mod command;
@@ -19,6 +20,7 @@ mod policy;
 mod proxy_header;
 mod reply;
 mod sasl;
+mod session;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,13 +30,20 @@ pub use command::command;
 pub use proxy_header::proxy_header;
 pub use reply::reply;
 pub use sasl::sasl;
+pub use session::session;
 
 /// A function that holds an input to what must be.
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 5] =
-    [("body", body), ("command", command), ("proxy_header", proxy_header), ("reply", reply), ("sasl", sasl)];
+pub const TARGETS: [(&str, Target); 6] = [
+    ("body", body),
+    ("command", command),
+    ("proxy_header", proxy_header),
+    ("reply", reply),
+    ("sasl", sasl),
+    ("session", session),
+];
 
 /// The program around a target: cargo-fuzz's where that builds it, else one that replays files.
 #[macro_export]

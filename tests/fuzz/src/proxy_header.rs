@@ -43,7 +43,8 @@ fn read(wire: &[u8], seed: u16) -> (Result<Option<Header>, HeaderError>, usize) 
 }
 
 fn written(source: SocketAddr, destination: SocketAddr) {
-    let mut expected = [source, destination].map(|address| SocketAddr::new(address.ip().to_canonical(), address.port()));
+    let mut expected =
+        [source, destination].map(|address| SocketAddr::new(address.ip().to_canonical(), address.port()));
     if expected[0].is_ipv4() != expected[1].is_ipv4() {
         expected = expected.map(mapped);
     }
