@@ -320,3 +320,42 @@ fn a_message_without_end_that_a_filter_wants_is_refused() {
     assert!(!rest.starts_with(b"+OK") && !rest.ends_with(b"\r\n.\r\n"), "{}", show(&rest));
     played.join().expect("the server's side");
 }
+
+/// Above what 32 bits count: nothing on the way counts octets of mail that no filter wants.
+#[test]
+fn a_message_of_more_than_four_gibibytes_streams_through() {
+    const PIECES: usize = 4_100;
+    let piece = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd\r\n".repeat(16 << 10);
+    let octets = PIECES * piece.len();
+    assert!(u32::try_from(octets).is_err());
+    let server = Upstream::listen();
+    let popgate = before(&server.address().to_string(), "");
+    let played = server.play(move |mut upstream| {
+        upstream.send_line("+OK ready");
+        for _ in 0..3 {
+            upstream.line();
+            upstream.send_line("+OK");
+        }
+        for _ in 0..PIECES {
+            upstream.send(&piece);
+        }
+        upstream.send(".\r\n");
+        assert_eq!(upstream.text(), "QUIT");
+        upstream.send_line("+OK bye");
+    });
+    let mut client = logged_in(&popgate);
+    client.succeed("RETR 1");
+    forget_peak(popgate.process().id());
+    let base = peak_memory(popgate.process().id());
+    let mut left = octets;
+    while left > 0 {
+        let came = client.up_to(left.min(1 << 20)).len();
+        assert!(came > 0, "the connection ended {left} octets before the end");
+        left -= came;
+    }
+    assert_eq!(client.text(), ".");
+    let peak = peak_memory(popgate.process().id());
+    assert!(peak < base + GROWTH, "{base} octets became {peak}");
+    client.succeed("QUIT");
+    played.join().expect("the server's side");
+}

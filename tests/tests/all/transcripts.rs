@@ -49,6 +49,7 @@ transcripts! {
     capabilities_without_channel_binding
     cleartext_from_afar_can_be_allowed
     cleartext_from_afar_is_refused
+    client_that_closes_behind_quit
     client_that_goes_inside_an_exchange
     client_that_vanishes_after_dele
     client_that_vanishes_with_half_a_command
@@ -103,6 +104,8 @@ transcripts! {
     route_that_refuses_may_be_tried_again
     route_with_auth_plain
     route_with_user_and_pass
+    server_that_offers_no_top
+    server_that_offers_no_top_of_filtered_mail
     sizes_that_lie
     sizes_that_lie_of_filtered_mail
     stat
@@ -123,6 +126,7 @@ transcripts! {
     upstream_that_refuses_stls
     upstream_with_octets_before_its_handshake
     upstream_with_stls
+    utf8_and_lang
     verbs_in_any_case
     xclient_where_it_is_not_offered
     xclient_where_it_is_offered
