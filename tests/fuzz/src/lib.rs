@@ -11,11 +11,15 @@
 //! | [`body`] | dot-stuffing, both ways |
 //! | [`sasl`] | credentials inside of SASL |
 //! | [`proxy_header`] | PROXY headers, read and written |
+//! | [`message`] | one mail: read, edited, read again |
+//! | [`configuration`] | configuration files |
 //! | [`session`](fn@session) | the session between a client and an upstream that say anything at all |
 
 mod body;
 mod command;
+mod configuration;
 mod cuts;
+mod message;
 mod policy;
 mod proxy_header;
 mod reply;
@@ -27,6 +31,8 @@ use std::process::ExitCode;
 
 pub use body::body;
 pub use command::command;
+pub use configuration::configuration;
+pub use message::message;
 pub use proxy_header::proxy_header;
 pub use reply::reply;
 pub use sasl::sasl;
@@ -36,9 +42,11 @@ pub use session::session;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("body", body),
     ("command", command),
+    ("configuration", configuration),
+    ("message", message),
     ("proxy_header", proxy_header),
     ("reply", reply),
     ("sasl", sasl),
