@@ -11,6 +11,7 @@
 //! | [`fleet`] | many conversations through one proxy, each with a server of its own |
 //! | [`upstream`] | a server that says what a test tells it to |
 //! | [`dovecot`] | a private Dovecot with mail of the tests' own making |
+//! | [`server`] | other POP3 servers: Courier, Cyrus, mailutils, popa3d, solid-pop3d |
 //! | [`mail`] | that mail |
 //! | [`clients`] | real mail clients that download a mailbox |
 //! | [`transcript`] | conversations on both sides of the proxy, from files |
@@ -29,6 +30,7 @@ pub mod guest;
 pub mod mail;
 pub mod popgate;
 pub mod process;
+pub mod server;
 pub mod transcript;
 pub mod upstream;
 pub mod usage;

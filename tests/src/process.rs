@@ -117,6 +117,12 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
+    /// Ends it at once, and waits a moment for what it has started.
+    pub fn kill(&mut self) {
+        let _gone_already = self.child.kill();
+        let _lives_on = self.wait(Duration::from_secs(2));
+    }
+
     /// Waits for its end; none when it goes on longer than that.
     pub fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
         // Both streams end with the process, unless it has children that live on.

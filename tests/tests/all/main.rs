@@ -12,5 +12,6 @@ mod patience;
 mod probe;
 mod real_server;
 mod secrets;
+mod servers;
 mod transcripts;
 mod upstreams;
