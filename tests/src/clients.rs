@@ -3,10 +3,14 @@
 //! A driver runs the same way against a server itself and against the proxy before it, so that a fault of the driver
 //! does not look like one of the proxy.
 
+mod account;
 mod curl;
 mod fetchmail;
 mod getmail;
 mod mpop;
+mod mutt;
+mod net_pop3;
+mod pop3client;
 mod poplib;
 
 use std::fs;
@@ -14,13 +18,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+pub use account::{Account, Mechanism, Tls};
+
 use crate::process::{self, run};
 
 /// How long a client may take for a mailbox.
 const DOWNLOAD: Duration = Duration::from_secs(60);
 
 /// A real mail client.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Client {
     /// curl.
     Curl,
@@ -32,52 +38,62 @@ pub enum Client {
     Mpop,
     /// getmail6, which knows no STLS.
     Getmail,
-}
-
-/// How a client connects.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Tls {
-    /// Without TLS.
-    None,
-    /// With STLS, which must succeed.
-    Stls,
-    /// TLS from the first octet.
-    Implicit,
-}
-
-impl Tls {
-    /// All modes.
-    pub const ALL: [Self; 3] = [Self::None, Self::Stls, Self::Implicit];
-
-    /// Its name in a configuration.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Stls => "stls",
-            Self::Implicit => "implicit",
-        }
-    }
-}
-
-/// What a client is told. The host is `localhost`.
-#[derive(Clone, Copy, Debug)]
-pub struct Account<'a> {
-    /// The port.
-    pub port: u16,
-    /// How to connect.
-    pub tls: Tls,
-    /// The authority to trust.
-    pub ca: &'a Path,
-    /// The user's name.
-    pub user: &'a str,
-    /// The password, without quotation marks and white space.
-    pub password: &'a str,
-    /// How many messages there are, for clients that must be told.
-    pub count: usize,
+    /// Perl's Net::POP3.
+    NetPop3,
+    /// Perl's Mail::POP3Client, which knows no STLS.
+    Pop3Client,
+    /// mutt.
+    Mutt,
 }
 
 impl Client {
+    /// All of them that need no graphical screen.
+    pub const LIGHT: [Self; 8] = [
+        Self::Curl,
+        Self::Poplib,
+        Self::Fetchmail,
+        Self::Mpop,
+        Self::Getmail,
+        Self::NetPop3,
+        Self::Pop3Client,
+        Self::Mutt,
+    ];
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Curl => "curl",
+            Self::Poplib => "poplib",
+            Self::Fetchmail => "fetchmail",
+            Self::Mpop => "mpop",
+            Self::Getmail => "getmail",
+            Self::NetPop3 => "Net::POP3",
+            Self::Pop3Client => "Mail::POP3Client",
+            Self::Mutt => "mutt",
+        }
+    }
+
+    /// Why it can't be told to log in this way, if so; `offered` is what the server knows.
+    #[must_use]
+    pub fn lacks(self, tls: Tls, mechanism: Mechanism, offered: &[Mechanism]) -> Option<&'static str> {
+        match self {
+            Self::Curl => curl::lacks(mechanism, offered),
+            Self::Poplib => poplib::lacks(mechanism),
+            Self::Fetchmail => fetchmail::lacks(mechanism),
+            Self::Getmail => getmail::lacks(tls, mechanism),
+            Self::NetPop3 => net_pop3::lacks(mechanism),
+            Self::Pop3Client => pop3client::lacks(tls, mechanism),
+            Self::Mpop | Self::Mutt => None,
+        }
+    }
+
+    /// A mechanism of the client's that every server has that has SASL.
+    #[must_use]
+    pub fn usual(self) -> Mechanism {
+        if self == Self::Curl { Mechanism::Plain } else { Mechanism::User }
+    }
+
     /// Downloads all messages, in any order.
     ///
     /// # Panics
@@ -85,6 +101,19 @@ impl Client {
     /// If the client is not installed or reports a failure.
     #[must_use]
     pub fn download(self, account: &Account<'_>) -> Vec<Vec<u8>> {
+        self.attempt(account).unwrap_or_else(|failure| panic!("{self:?} fails with {account:?}\n{failure}"))
+    }
+
+    /// Downloads all messages, in any order.
+    ///
+    /// # Errors
+    ///
+    /// What the client says if it reports a failure.
+    ///
+    /// # Panics
+    ///
+    /// If the client is not installed.
+    pub fn attempt(self, account: &Account<'_>) -> Result<Vec<Vec<u8>>, String> {
         for _ in 0..3 {
             let folder = process::folder();
             let inbox = folder.path().join("inbox");
@@ -94,14 +123,17 @@ impl Client {
             if self == Self::Getmail && getmail::lost_its_child(&ended) {
                 continue;
             }
-            assert_eq!(ended.code, Some(0), "{command:?}\n{}{}", ended.output, ended.errors);
             let mut messages = files(&inbox);
+            // mutt stays content whatever happens.
+            if ended.code != Some(0) || (self == Self::Mutt && messages.is_empty()) {
+                return Err(format!("{}{}", ended.output, ended.errors));
+            }
             if self == Self::Getmail {
                 messages.iter_mut().for_each(getmail::take_off_return_path);
             }
-            return messages;
+            return Ok(messages);
         }
-        panic!("{self:?} does not come to its end");
+        Err("it does not come to its end".to_owned())
     }
 
     fn command(self, account: &Account<'_>, folder: &Path, inbox: &Path) -> Command {
@@ -111,6 +143,9 @@ impl Client {
             Self::Fetchmail => fetchmail::command(account, folder, inbox),
             Self::Mpop => mpop::command(account, folder, inbox),
             Self::Getmail => getmail::command(account, folder, inbox),
+            Self::NetPop3 => net_pop3::command(account, inbox),
+            Self::Pop3Client => pop3client::command(account, inbox),
+            Self::Mutt => mutt::command(account, folder, inbox),
         };
         // Nothing of the developer's own settings.
         command.env("HOME", folder).env_remove("XDG_CONFIG_HOME").env("LC_ALL", "C.UTF-8");

@@ -137,32 +137,44 @@ pub fn normalised(message: &[u8]) -> Vec<u8> {
 
 /// # Panics
 ///
-/// If the mail that came is not the mail that was sent, line ends aside. The order does not count, since some clients
-/// do not keep it.
+/// If [`compare`] finds a difference.
 pub fn expect_same(what: &str, sent: &[Vec<u8>], came: &[Vec<u8>]) {
+    compare(sent, came).unwrap_or_else(|difference| panic!("{what}: {difference}"));
+}
+
+/// Whether the mail that came is the mail that was sent, line ends aside. The order does not count, since some clients do
+/// not keep it.
+///
+/// # Errors
+///
+/// The first difference.
+pub fn compare(sent: &[Vec<u8>], came: &[Vec<u8>]) -> Result<(), String> {
     let sorted = |messages: &[Vec<u8>]| {
         let mut messages: Vec<_> = messages.iter().map(|message| normalised(message)).collect();
         messages.sort_by_key(|message| (number(message), message.clone()));
         messages
     };
     let (sent, came) = (sorted(sent), sorted(came));
-    assert_eq!(came.len(), sent.len(), "{what}: the number of messages");
+    if came.len() != sent.len() {
+        return Err(format!("{} messages sent, {} came", sent.len(), came.len()));
+    }
     for (sent, came) in sent.iter().zip(&came) {
         if let Some(at) = difference(sent, came) {
             let around = |message: &[u8]| {
                 let end = (at + 80).min(message.len());
                 message[at.saturating_sub(80).min(end)..end].escape_ascii().to_string()
             };
-            panic!(
-                "{what}: message {} differs at octet {at} (of {} sent, {} came)\nsent: {}\ncame: {}",
+            return Err(format!(
+                "message {} differs at octet {at} (of {} sent, {} came)\nsent: {}\ncame: {}",
                 number(sent),
                 sent.len(),
                 came.len(),
                 around(sent),
                 around(came)
-            );
+            ));
         }
     }
+    Ok(())
 }
 
 fn difference(one: &[u8], other: &[u8]) -> Option<usize> {

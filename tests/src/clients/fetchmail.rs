@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Account, Tls, delivery_agent, installed, write_secret};
+use super::{Account, Mechanism, Tls, delivery_agent, installed, write_secret};
 
 /// Told to add no Received field and to leave addresses alone.
 pub(super) fn command(account: &Account<'_>, folder: &Path, inbox: &Path) -> Command {
@@ -14,12 +14,17 @@ pub(super) fn command(account: &Account<'_>, folder: &Path, inbox: &Path) -> Com
         Tls::Stls => format!("sslproto 'tls1.2+' sslcertck sslcertfile '{ca}'"),
         Tls::Implicit => format!("ssl sslproto 'tls1.2+' sslcertck sslcertfile '{ca}'"),
     };
+    let (protocol, auth) = match account.mechanism {
+        Mechanism::Apop => ("apop", "any"),
+        Mechanism::CramMd5 => ("pop3", "cram-md5"),
+        _ => ("pop3", "password"),
+    };
     let agent = delivery_agent(folder, inbox);
     let settings = folder.join("fetchmailrc");
     write_secret(
         &settings,
         &format!(
-            "set invisible\nset no bouncemail\npoll localhost proto pop3 service {port} auth password timeout 50\n\
+            "set invisible\nset no bouncemail\npoll localhost proto {protocol} service {port} auth {auth} timeout 50\n\
              user \"{user}\" password \"{password}\" is nobody here mda \"{}\" {tls} no rewrite keep fetchall pass8bits\n",
             agent.display()
         ),
@@ -29,4 +34,9 @@ pub(super) fn command(account: &Account<'_>, folder: &Path, inbox: &Path) -> Com
     // Otherwise root's instances share one, and one runs at a time.
     command.arg("--pidfile").arg(folder.join("fetchmail.pid"));
     command
+}
+
+pub(super) fn lacks(mechanism: Mechanism) -> Option<&'static str> {
+    let known = matches!(mechanism, Mechanism::User | Mechanism::Apop | Mechanism::CramMd5);
+    (!known).then_some("fetchmail has USER, APOP and CRAM-MD5 alone")
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Account, Tls, delivery_agent, installed, process};
+use super::{Account, Mechanism, Tls, delivery_agent, installed, process};
 use crate::process::Ended;
 
 /// Told to add no fields of its own. It refuses to write a Maildir as root, hence the delivery agent.
@@ -18,9 +18,11 @@ pub(super) fn command(account: &Account<'_>, folder: &Path, inbox: &Path) -> Com
     process::write(
         &settings,
         format!(
-            "[retriever]\n{retriever}\nserver = localhost\nport = {port}\nusername = {user}\npassword = {password}\ntimeout = 10\n\n\
+            "[retriever]\n{retriever}\nserver = localhost\nport = {port}\nusername = {user}\npassword = {password}\ntimeout = 10\n\
+             use_apop = {}\n\n\
              [destination]\ntype = MDA_external\npath = {}\nallow_root_commands = true\nunixfrom = false\n\n\
              [options]\ndelete = false\nread_all = true\ndelivered_to = false\nreceived = false\nverbose = 2\n",
+            account.mechanism == Mechanism::Apop,
             delivery_agent(folder, inbox).display()
         ),
     );
@@ -40,4 +42,11 @@ pub(super) fn take_off_return_path(message: &mut Vec<u8>) {
     assert!(message.starts_with(b"Return-Path: <"), "getmail begins with Return-Path");
     let end = message.iter().position(|&octet| octet == b'\n').expect("a field ends");
     message.drain(..=end);
+}
+
+pub(super) fn lacks(tls: Tls, mechanism: Mechanism) -> Option<&'static str> {
+    if tls == Tls::Stls {
+        return Some("getmail has no STLS");
+    }
+    mechanism.is_sasl().then_some("getmail has USER and APOP alone")
 }

@@ -20,8 +20,9 @@ pub(super) fn command(account: &Account<'_>, folder: &Path, inbox: &Path) -> Com
     write_secret(
         &settings,
         &format!(
-            "account test\nhost localhost\nport {port}\nuser {user}\npassword {password}\nauth user\n{tls}\nkeep on\n\
+            "account test\nhost localhost\nport {port}\nuser {user}\npassword {password}\nauth {}\n{tls}\nkeep on\n\
              received_header off\ndelivery maildir {}\nuidls_file {}\ntimeout 50\naccount default : test\n",
+            account.mechanism.name().to_lowercase(),
             inbox.display(),
             folder.join("uidls").display()
         ),

@@ -31,8 +31,15 @@ fn direct(client: Client, tls: Tls) {
     let user = dovecot.user(&messages);
     let _log = dovecot.log_on_failure(&user);
     let address = if tls == Tls::Implicit { dovecot.tls() } else { dovecot.plain() };
-    let account =
-        Account { port: address.port(), tls, ca: dovecot.ca(), user: &user, password: PASSWORD, count: messages.len() };
+    let account = Account {
+        port: address.port(),
+        tls,
+        ca: dovecot.ca(),
+        user: &user,
+        mechanism: client.usual(),
+        password: PASSWORD,
+        count: messages.len(),
+    };
     expect_same(&format!("{client:?} {tls:?}"), &messages, &client.download(&account));
     assert_eq!(dovecot.mail(&user).len(), messages.len(), "the mail stays on the server");
 }
@@ -45,7 +52,7 @@ fn unchanged(client: Client, tls: Tls) {
     for upstream in Tls::ALL {
         let user = dovecot.user(&messages);
         let _logs = (dovecot.log_on_failure(&user), popgate.log_on_failure(&user));
-        let came = client.download(&account(popgate, dovecot, &user, tls, upstream, messages.len()));
+        let came = client.download(&account(popgate, dovecot, &user, client, (tls, upstream), messages.len()));
         expect_same(&format!("{client:?} {tls:?}, upstream {upstream:?}"), &messages, &came);
         assert_eq!(dovecot.mail(&user).len(), messages.len(), "the mail stays on the server");
     }
@@ -58,7 +65,7 @@ fn edited(client: Client, tls: Tls) {
     let popgate = POPGATE.get_or_init(|| Popgate::start(&format!("{}{EDITS}", every_way(dovecot))));
     let user = dovecot.user(&messages);
     let _logs = (dovecot.log_on_failure(&user), popgate.log_on_failure(&user));
-    let came = client.download(&account(popgate, dovecot, &user, tls, Tls::Implicit, messages.len()));
+    let came = client.download(&account(popgate, dovecot, &user, client, (tls, Tls::Implicit), messages.len()));
     let expected: Vec<_> = messages.iter().map(|message| as_edited(message, &user)).collect();
     expect_same(&format!("{client:?} {tls:?}, edited"), &expected, &as_sent(&came));
 }
@@ -98,12 +105,12 @@ fn account<'a>(
     popgate: &Popgate,
     dovecot: &'a Dovecot,
     user: &'a str,
-    tls: Tls,
-    upstream: Tls,
+    client: Client,
+    (tls, upstream): (Tls, Tls),
     count: usize,
 ) -> Account<'a> {
     let port = popgate.port(&format!("{}-{}", tls.name(), upstream.name()));
-    Account { port, tls, ca: dovecot.ca(), user, password: PASSWORD, count }
+    Account { port, tls, ca: dovecot.ca(), user, mechanism: client.usual(), password: PASSWORD, count }
 }
 
 /// The message with the edits of [`EDITS`], its subject in the form of [`as_sent`].
@@ -172,4 +179,12 @@ each_client! {
     mpop_implicit: Mpop Implicit;
     getmail_plain: Getmail None;
     getmail_implicit: Getmail Implicit;
+    net_pop3_plain: NetPop3 None;
+    net_pop3_stls: NetPop3 Stls;
+    net_pop3_implicit: NetPop3 Implicit;
+    pop3client_plain: Pop3Client None;
+    pop3client_implicit: Pop3Client Implicit;
+    mutt_plain: Mutt None;
+    mutt_stls: Mutt Stls;
+    mutt_implicit: Mutt Implicit;
 }
