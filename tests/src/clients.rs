@@ -7,11 +7,14 @@ mod account;
 mod curl;
 mod fetchmail;
 mod getmail;
+mod graphical;
 mod mpop;
 mod mutt;
 mod net_pop3;
 mod pop3client;
 mod poplib;
+mod sylpheed;
+mod thunderbird;
 
 use std::fs;
 use std::path::Path;
@@ -44,6 +47,10 @@ pub enum Client {
     Pop3Client,
     /// mutt.
     Mutt,
+    /// Thunderbird, which needs no screen.
+    Thunderbird,
+    /// Sylpheed.
+    Sylpheed,
 }
 
 impl Client {
@@ -71,6 +78,8 @@ impl Client {
             Self::NetPop3 => "Net::POP3",
             Self::Pop3Client => "Mail::POP3Client",
             Self::Mutt => "mutt",
+            Self::Thunderbird => "Thunderbird",
+            Self::Sylpheed => "Sylpheed",
         }
     }
 
@@ -84,6 +93,8 @@ impl Client {
             Self::Getmail => getmail::lacks(tls, mechanism),
             Self::NetPop3 => net_pop3::lacks(mechanism),
             Self::Pop3Client => pop3client::lacks(tls, mechanism),
+            Self::Thunderbird => thunderbird::lacks(mechanism, offered),
+            Self::Sylpheed => sylpheed::lacks(mechanism),
             Self::Mpop | Self::Mutt => None,
         }
     }
@@ -118,7 +129,11 @@ impl Client {
             let folder = process::folder();
             let inbox = folder.path().join("inbox");
             fs::create_dir(&inbox).expect("a new folder can be written");
-            let mut command = self.command(account, folder.path(), &inbox);
+            let mut command = match self {
+                Self::Thunderbird => return thunderbird::attempt(account, folder.path()),
+                Self::Sylpheed => return sylpheed::attempt(account, folder.path()),
+                _ => self.command(account, folder.path(), &inbox),
+            };
             let ended = run(&mut command, DOWNLOAD);
             if self == Self::Getmail && getmail::lost_its_child(&ended) {
                 continue;
@@ -136,8 +151,10 @@ impl Client {
         Err("it does not come to its end".to_owned())
     }
 
+    /// The command of a client that ends by itself.
     fn command(self, account: &Account<'_>, folder: &Path, inbox: &Path) -> Command {
         let mut command = match self {
+            Self::Thunderbird | Self::Sylpheed => panic!("{self:?} does not end by itself"),
             Self::Curl => curl::command(account, inbox),
             Self::Poplib => poplib::command(account, inbox),
             Self::Fetchmail => fetchmail::command(account, folder, inbox),

@@ -1,5 +1,7 @@
 //! A private Dovecot: own folder, own ports, and mailboxes that tests fill.
 
+mod token;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -53,6 +55,7 @@ impl Dovecot {
         );
         let folder = process::folder();
         let certificates = Certificates::create(folder.path(), "dovecot");
+        token::write_settings(folder.path());
         fs::create_dir(folder.path().join("mail")).expect("a new folder can be written");
         // Dovecot can't choose a free port itself, and another program may be faster to take it.
         for _ in 0..5 {
@@ -118,6 +121,21 @@ impl Dovecot {
         user
     }
 
+    /// The user's token for XOAUTH2.
+    #[must_use]
+    pub fn token(&self, user: &str) -> String {
+        token::token(user)
+    }
+
+    /// What the server's log calls the mechanism of this user's last login; a password in clear text is `PLAIN`, however
+    /// it came.
+    #[must_use]
+    pub fn mechanism_of(&self, user: &str) -> Option<String> {
+        let log = self.process.errors().text();
+        let login = log.lines().rfind(|line| line.contains("Login: ") && line.contains(&format!("user=<{user}>")))?;
+        login.split("method=").nth(1)?.split(',').next().map(str::to_owned)
+    }
+
     /// Keep this while a test uses the server as this user.
     #[must_use]
     pub fn log_on_failure(&self, user: &str) -> LogOnFailure {
@@ -170,9 +188,14 @@ ssl = yes
 ssl_cert = <{certificate}
 ssl_key = <{key}
 disable_plaintext_auth = no
-auth_mechanisms = plain login
+auth_mechanisms = plain login cram-md5 apop digest-md5 scram-sha-1 scram-sha-256 xoauth2
 auth_failure_delay = 0
 mail_max_userip_connections = 0
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2
+  args = {folder}/oauth2.conf
+}}
 passdb {{
   driver = static
   args = password={PASSWORD}

@@ -101,7 +101,8 @@ fn attachments(boundary: &str) -> String {
 }
 
 /// Base64 in lines of 76.
-fn encoded(content: &[u8]) -> String {
+#[must_use]
+pub fn encoded(content: &[u8]) -> String {
     let text = BASE64_STANDARD.encode(content);
     text.as_bytes().chunks(76).map(|line| format!("{}\n", String::from_utf8_lossy(line))).collect()
 }

@@ -20,6 +20,7 @@ use tempfile::TempDir;
 
 use crate::PATIENCE;
 use crate::certificates::Certificates;
+use crate::clients::Mechanism;
 use crate::connection::Connection;
 use crate::dovecot::PASSWORD;
 use crate::process::{self, Process, poll};
@@ -159,6 +160,19 @@ impl Server {
         &self.certificates
     }
 
+    /// The mechanisms that its users can log in with.
+    #[must_use]
+    pub fn mechanisms(&self) -> &'static [Mechanism] {
+        use Mechanism::{Apop, CramMd5, DigestMd5, Login, Plain, ScramSha1, ScramSha256, User};
+        match self.kind {
+            Kind::Courier => &[User, Plain, Login, CramMd5],
+            Kind::Cyrus => &[User, Apop, Plain, Login, CramMd5, DigestMd5, ScramSha1, ScramSha256],
+            Kind::Mailutils => &[User, Apop],
+            // solid-pop3d shows a stamp, but its users have no secrets for it.
+            Kind::Popa3d | Kind::Solid => &[User],
+        }
+    }
+
     /// The user's mail as the server itself hands it out, in the order of the maildrop.
     ///
     /// # Panics
@@ -186,6 +200,9 @@ impl Drop for Server {
 pub fn download(address: SocketAddr, user: &str) -> Vec<Vec<u8>> {
     let mut client = Connection::to("the test itself", address);
     client.log_in(user, PASSWORD);
+    // mailutils puts the unique-id into the messages once it has been asked for it.
+    client.succeed("UIDL");
+    client.body();
     let stat = client.succeed("STAT");
     let count: usize = stat.split(' ').nth(1).and_then(|count| count.parse().ok()).expect("STAT counts messages");
     let mut message = |number: usize| {

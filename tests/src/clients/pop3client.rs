@@ -11,7 +11,8 @@ use strict;
 use warnings;
 use Mail::POP3Client;
 my ($mode, $port, $ca, $mechanism, $user, $password, $inbox) = @ARGV;
-my $server = Mail::POP3Client->new(AUTH_MODE => $mechanism eq "USER" ? "PASS" : $mechanism, TIMEOUT => 50);
+my $server = Mail::POP3Client->new;
+$server->AuthMode($mechanism eq "USER" ? "PASS" : $mechanism);
 $server->User($user);
 $server->Pass($password);
 if ($mode eq "implicit") {

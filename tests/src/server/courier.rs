@@ -45,7 +45,7 @@ hmac=$(printf '{PASSWORD}\\n{PASSWORD}\\n' | userdbpw -hmac-md5)
         "chmod 700 /etc/courier/userdb
 makeuserdb
 authdaemond start
-install -m 600 {folder}/pop3d.pem /etc/courier/pop3d.pem
+install -o courier -g courier -m 600 {folder}/pop3d.pem /etc/courier/pop3d.pem
 set +u -a
 . /etc/courier/pop3d
 . /etc/courier/pop3d-ssl
