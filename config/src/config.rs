@@ -16,7 +16,7 @@ use crate::route::Route;
 use crate::section::{Faults, Section};
 use crate::state_dir;
 use crate::tls::Tls;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, UpstreamTls};
 use crate::warnings;
 
 /// What the program runs by. Two are equal if they mean the same, wherever in a file it stands.
@@ -153,7 +153,7 @@ impl Config {
             }
         }
         for listener in &self.listeners {
-            if listener.upstream.is_none() && top.lacks("route") {
+            if listener.upstream.is_none() && !listener.kpop && top.lacks("route") {
                 let message = format!(
                     "listener `{}` leads nowhere: it has no `upstream`, and there are no routes",
                     listener.name
@@ -165,6 +165,7 @@ impl Config {
                 top.fault(&listener.place, message, hint);
             }
         }
+        self.check_kpop(top);
         let mut taken: HashMap<_, &Place> = HashMap::new();
         for Listener { address, address_place: place, .. } in self.listeners.iter().filter(|it| it.address.port != 0) {
             if let Some(first) = taken.get(address) {
@@ -174,6 +175,22 @@ impl Config {
             } else {
                 taken.insert(address, place);
             }
+        }
+    }
+}
+
+impl Config {
+    /// What a Kerberos exchange at the very beginning asks of the server's side.
+    fn check_kpop(&self, top: &Section<'_>) {
+        for listener in self.listeners.iter().filter(|listener| listener.kpop) {
+            let upstream = listener.upstream.as_ref().and_then(|name| self.upstream(name));
+            let Some(upstream) = upstream.filter(|upstream| upstream.tls == UpstreamTls::Stls) else { continue };
+            let name = &upstream.name;
+            let message = format!(
+                "`kpop = true` can't be had with upstream `{name}`: its `tls = \"stls\"` comes behind the greeting, and the Kerberos exchange before it"
+            );
+            let hint = format!("write `tls = \"implicit\"` or `tls = \"none\"` for `{name}`");
+            top.fault(&listener.kpop_place, message, hint);
         }
     }
 }

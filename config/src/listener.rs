@@ -23,10 +23,14 @@ pub struct Listener {
     pub allow_cleartext: bool,
     /// The networks whose PROXY header is required and believed.
     pub proxy_protocol_from: Vec<IpNet>,
+    /// Whether a Kerberos exchange comes before POP3.
+    pub kpop: bool,
     /// The section.
     pub place: Place,
     /// The value of `address`.
     pub address_place: Place,
+    /// The value of `kpop`, or the section.
+    pub kpop_place: Place,
 }
 
 /// How clients of a listener get TLS.
@@ -70,16 +74,34 @@ impl Listener {
             upstream: upstream.or_else(|| section.has("upstream").then(String::new)),
             allow_cleartext: section.get("allow_cleartext").unwrap_or_default(),
             proxy_protocol_from: section.list("proxy_protocol_from").into_iter().map(|(network, _)| network).collect(),
+            kpop: section.get("kpop").unwrap_or_default(),
             place: section.place().clone(),
             address_place: section.place_of("address"),
+            kpop_place: section.place_of("kpop"),
         };
         if listener.allow_cleartext && listener.tls == ListenerTls::StlsRequired {
             let place = section.place_of("allow_cleartext");
             let message = "`allow_cleartext = true` contradicts `tls = \"stls-required\"`, which never takes cleartext";
             section.fault(&place, message, "remove it, or write `tls = \"stls\"`");
         }
+        if listener.kpop {
+            listener.check_kpop(&section);
+        }
         section.finish();
         listener
+    }
+
+    /// The Kerberos exchange is the first thing on the connection, before a user has a name and before any command.
+    fn check_kpop(&self, section: &Section<'_>) {
+        if self.upstream.is_none() {
+            let message = "`kpop = true` needs a fixed upstream: the Kerberos exchange comes before the user's name, by which a route is chosen";
+            section.fault(&self.kpop_place, message, "add `upstream` with the name of an `[[upstream]]`");
+        }
+        if matches!(self.tls, ListenerTls::Stls | ListenerTls::StlsRequired) {
+            let message = "STLS makes both sides forget what was proved before it, and with `kpop = true` Kerberos comes before it";
+            let hint = "write `tls = \"implicit\"`, or `tls = \"none\"`: a ticket may travel in clear";
+            section.fault(&section.place_of("tls"), message, hint);
+        }
     }
 }
 

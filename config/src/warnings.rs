@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::filter::Filter;
 use crate::listener::{Listener, ListenerTls};
 use crate::place::Place;
+use crate::upstream::Upstream;
 
 /// Below it hardly any filter can start.
 const LITTLE_MEMORY: u64 = 1 << 20;
@@ -38,7 +39,7 @@ fn listener_warnings(listener: &Listener, warnings: &mut Vec<String>) {
         (ListenerTls::None | ListenerTls::Stls, true) if !listener.address.is_loopback() => {
             format!("listener `{name}` takes passwords in cleartext from the network (`allow_cleartext`)")
         }
-        (ListenerTls::None, false) if !listener.address.is_loopback() => format!(
+        (ListenerTls::None, false) if !listener.address.is_loopback() && !listener.kpop => format!(
             "listener `{name}` has no TLS, so it refuses the passwords of clients on other machines; \
              write `tls`, or `allow_cleartext = true` if that is on purpose"
         ),
@@ -51,9 +52,22 @@ fn upstream_warnings(config: &Config, warnings: &mut Vec<String>) {
     for upstream in &config.upstreams {
         let fixed = config.listeners.iter().filter_map(|listener| listener.upstream.as_ref());
         let routed = config.routes.iter().map(|route| &route.upstream);
+        kpop_warnings(config, upstream, warnings);
         if !fixed.chain(routed).any(|name| *name == upstream.name) {
             warn(warnings, &upstream.place, &format!("no listener and no route leads to upstream `{}`", upstream.name));
         }
+    }
+}
+
+/// A server's port either waits for the Kerberos exchange or greets at once.
+fn kpop_warnings(config: &Config, upstream: &Upstream, warnings: &mut Vec<String>) {
+    let name = &upstream.name;
+    let leads = |listener: &&Listener| listener.upstream.as_ref() == Some(name);
+    let Some(kpop) = config.listeners.iter().filter(leads).find(|listener| listener.kpop) else { return };
+    let plain = config.listeners.iter().filter(leads).any(|listener| !listener.kpop);
+    if plain || config.routes.iter().any(|route| route.upstream == *name) {
+        let text = format!("upstream `{name}` is reached with and without KPOP, but one port speaks only one of them");
+        warn(warnings, &kpop.kpop_place, &text);
     }
 }
 

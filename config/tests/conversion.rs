@@ -144,6 +144,10 @@ fn warns_of_what_is_probably_not_meant() {
         (format!("{REST}[[route]]\nuser = \"*\"\nupstream = \"mail\""), ":7: routes have no effect"),
         (format!("{REST}[[filter]]\nplugin = \"x\"\nmemory = \"64KiB\""), ":7: filter `x` has 65536 octets of memory"),
         (format!("{REST}[[filter]]\nplugin = \"x\"\ncpu = \"6s\""), ":7: `cpu` of filter `x` is never used up"),
+        (
+            format!("{REST}[[listener]]\naddress = \"127.0.0.1:0\"\nupstream = \"mail\"\nkpop = true"),
+            ":10: upstream `mail` is reached with and without KPOP",
+        ),
         (format!("{REST}{tls}"), ":7: the certificate is never shown"),
         (format!("{}{tls}", with("tls = \"stls\"")), ":10: every user of this machine can read the private key"),
     ] {
@@ -153,4 +157,5 @@ fn warns_of_what_is_probably_not_meant() {
     mode(0o600);
     assert_eq!(read(&format!("{}{tls}", with("tls = \"stls\""))).warnings, [""; 0]);
     assert_eq!(read(REST).warnings, [""; 0]);
+    assert_eq!(read(&with("kpop = true")).warnings, [""; 0]);
 }

@@ -240,6 +240,21 @@ fn what_belongs_together() {
             "`allow_cleartext = true` contradicts `tls = \"stls-required\"`, which never takes cleartext",
             "remove it, or write `tls = \"stls\"`",
         ),
+        (
+            listener("address = \"a:1\"\nkpop = true"),
+            "`kpop = true` needs a fixed upstream: the Kerberos exchange comes before the user's name, by which a route is chosen",
+            "add `upstream` with the name of an `[[upstream]]`",
+        ),
+        (
+            listener("address = \"a:1\"\nupstream = \"mail\"\nkpop = true\ntls = \"stls\""),
+            "STLS makes both sides forget what was proved before it, and with `kpop = true` Kerberos comes before it",
+            "write `tls = \"implicit\"`, or `tls = \"none\"`: a ticket may travel in clear",
+        ),
+        (
+            format!("{REST}tls = \"stls\"\n").replace("[[listener]]", "[[listener]]\nkpop = true"),
+            "`kpop = true` can't be had with upstream `mail`: its `tls = \"stls\"` comes behind the greeting, and the Kerberos exchange before it",
+            "write `tls = \"implicit\"` or `tls = \"none\"` for `mail`",
+        ),
         (REST.replace("[[listener]]", "[[listeners]]"), "unknown key `listeners`", "did you mean `listener`?"),
         (
             listener("address = \"a:1\"\nupstream = \"mail\"\ntls = \"STARTTLS\""),

@@ -1,4 +1,4 @@
-//! The protocol as values: lines, commands, replies, capabilities, message bodies, SASL framing.
+//! The protocol as values: lines, commands, replies, capabilities, message bodies, framing of SASL and of KPOP.
 //!
 //! Nothing here does I/O, looks at a clock or writes a log; what a byte means is decided here and nowhere else.
 //! Sources: RFC 1939 (POP3), RFC 2449 (CAPA), RFC 2595 (STLS), RFC 3206 (response codes), RFC 5034 (AUTH), RFC 6856 (UTF8, LANG).
@@ -6,6 +6,7 @@
 mod body;
 mod capability;
 mod command;
+pub mod kpop;
 mod line;
 mod number;
 mod reply;

@@ -45,6 +45,8 @@ pub struct Policy {
     pub allow_cleartext: bool,
     /// Whether the upstream is known before the user is.
     pub fixed_upstream: bool,
+    /// Whether a Kerberos exchange comes first, which proves to the upstream who the client is.
+    pub kpop: bool,
     /// How many bad commands end a session after login.
     pub bad_commands: u32,
 }
@@ -275,6 +277,8 @@ pub struct Session {
     pipelining: bool,
     /// Whether the upstream has listed its capabilities without TOP.
     lacks_top: bool,
+    /// The login may have negotiated a security layer, and nothing was said since.
+    layer: bool,
     /// Jobs without their event.
     running: usize,
     /// A command waits until nothing is under way.
@@ -300,6 +304,7 @@ impl Session {
             apop: false,
             pipelining: false,
             lacks_top: false,
+            layer: false,
             running: 0,
             deferred: false,
             bad: 0,
@@ -381,6 +386,7 @@ impl Session {
     }
 
     fn line(&mut self, line: &[u8]) -> Effects {
+        self.layer = false;
         match std::mem::replace(&mut self.phase, Phase::Closing) {
             Phase::Exchange(exchange) => self.exchange_line(exchange, line),
             Phase::Prompt(prompt) => self.prompt_line(prompt, line),
@@ -449,7 +455,7 @@ impl Session {
         match purpose {
             Purpose::User(name) => self.user_replied(name, &status),
             Purpose::Login(user) => self.login_replied(Some(user), &status, true),
-            Purpose::Auth(exchange) => self.login_replied(exchange.user, &status, exchange.attempted),
+            Purpose::Auth(exchange) => self.exchange_replied(exchange, &status),
             Purpose::OwnLogin(login) => self.own_login_replied(login, &status),
             Purpose::Capa | Purpose::Mechanisms if status.ok => vec![Effect::Job(Job::Collect(purpose))],
             Purpose::Capa | Purpose::Mechanisms => self.capabilities_are(&purpose, None),

@@ -8,6 +8,7 @@ mod curl;
 mod fetchmail;
 mod getmail;
 mod graphical;
+pub mod kerberos;
 mod mpop;
 mod mutt;
 mod net_pop3;

@@ -5,7 +5,7 @@ mod token;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::PATIENCE;
 use crate::certificates::Certificates;
+use crate::kerberos::Kerberos;
 use crate::process::{self, LogOnFailure, Process, program, write};
 
 /// The password of every user.
@@ -47,6 +48,32 @@ impl Dovecot {
     /// If it is not installed, or does not get ready.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with("", &[])
+    }
+
+    /// Starts one that takes tickets of this realm, too.
+    ///
+    /// # Panics
+    ///
+    /// As [`Dovecot::start`].
+    #[must_use]
+    pub fn with_gssapi(kerberos: &Kerberos) -> Self {
+        let module = Path::new("/usr/lib/dovecot/modules/auth/libmech_gssapi.so");
+        assert!(
+            module.is_file(),
+            "Dovecot is there without GSSAPI\nhint: apt-get install --no-install-recommends dovecot-gssapi"
+        );
+        let settings = format!(
+            "auth_mechanisms = plain login gssapi\nauth_krb5_keytab = {}\nauth_gssapi_hostname = \"$ALL\"\n\
+             import_environment = KRB5_CONFIG KRB5RCACHETYPE TZ\n\
+             passdb {{\n  driver = static\n  mechanisms = gssapi\n  args = nopassword=y\n}}\n",
+            kerberos.keytab().display()
+        );
+        let environment = [("KRB5_CONFIG", kerberos.settings()), ("KRB5RCACHETYPE", "none".into())];
+        Self::start_with(&settings, &environment)
+    }
+
+    fn start_with(settings: &str, environment: &[(&str, PathBuf)]) -> Self {
         let binary = program("dovecot", "dovecot-pop3d");
         let module = ["/usr/lib/dovecot/pop3", "/usr/libexec/dovecot/pop3"];
         assert!(
@@ -61,8 +88,10 @@ impl Dovecot {
         for _ in 0..5 {
             let (plain, tls) = free_ports();
             let config = folder.path().join("dovecot.conf");
-            write(&config, configuration(folder.path(), &certificates, plain, tls));
-            let process = Process::start_in(folder.path(), Command::new(&binary).arg("-F").arg("-c").arg(&config));
+            write(&config, configuration(folder.path(), &certificates, plain, tls) + settings);
+            let mut command = Command::new(&binary);
+            command.arg("-F").arg("-c").arg(&config).envs(environment.iter().map(|(key, value)| (key, value)));
+            let process = Process::start_in(folder.path(), &mut command);
             let ready = process.errors().find(PATIENCE, |line| line.contains("starting up for pop3").then_some(()));
             if ready.is_some() {
                 return Self { process, folder, certificates, plain, tls, users: AtomicUsize::new(0) };

@@ -12,6 +12,7 @@
 //! | [`upstream`] | a server that says what a test tells it to |
 //! | [`dovecot`] | a private Dovecot with mail of the tests' own making |
 //! | [`server`] | other POP3 servers: Courier, Cyrus, mailutils, popa3d, solid-pop3d |
+//! | [`kerberos`] | a private realm, its tickets, and KPOP |
 //! | [`mail`] | that mail |
 //! | [`clients`] | real mail clients that download a mailbox |
 //! | [`transcript`] | conversations on both sides of the proxy, from files |
@@ -27,6 +28,7 @@ pub mod connection;
 pub mod dovecot;
 pub mod fleet;
 pub mod guest;
+pub mod kerberos;
 pub mod mail;
 pub mod popgate;
 pub mod process;

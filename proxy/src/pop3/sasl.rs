@@ -90,6 +90,15 @@ impl Plain {
     }
 }
 
+/// Mechanisms that can protect or encrypt all that follows the login (RFC 4752, RFC 2831, RFC 2222 section 7.1).
+const LAYERED: [&str; 4] = ["GSSAPI", "GSS-SPNEGO", "DIGEST-MD5", "KERBEROS_V4"];
+
+/// True if client and server may agree on a security layer, which a proxy can't see into.
+#[must_use]
+pub fn may_have_layer(mechanism: &str) -> bool {
+    LAYERED.contains(&mechanism)
+}
+
 /// The login name in the client's first response with data, for mechanisms that carry it there in clear.
 ///
 /// `line` is the response in base64. It is none for mechanisms that hide the name (GSSAPI, EXTERNAL without a

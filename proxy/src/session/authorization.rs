@@ -102,7 +102,9 @@ impl Session {
     fn credential(&mut self, command: Command) -> Effects {
         // A digest may travel in clear (RFC 1939 section 7), unless the listener asks for encryption anyhow.
         let digest = matches!(command, Command::Apop { .. }) && !self.policy.encryption_required;
-        if !digest && !self.may_log_in() {
+        // Kerberos has proved who the client is; USER repeats the name, and what PASS says is no password.
+        let proved = matches!(command, Command::User(_) | Command::Pass(_)) && self.policy.kpop;
+        if !digest && !proved && !self.may_log_in() {
             let hint = if self.offers_stls() { "use STLS first" } else { "use TLS" };
             return vec![client(format!("-ERR [AUTH] no login over an unencrypted connection; {hint}"))];
         }

@@ -16,6 +16,8 @@ pub struct Standing {
     pub logged_in: bool,
     /// A password would be accepted as the connection is.
     pub may_log_in: bool,
+    /// USER would be accepted all the same, since Kerberos has proved who the client is.
+    pub kpop: bool,
     /// STLS would be accepted.
     pub offers_stls: bool,
 }
@@ -24,10 +26,10 @@ pub struct Standing {
 #[must_use]
 pub fn offered_capabilities(upstream: &Capabilities, standing: Standing) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
+    if !standing.logged_in && (standing.may_log_in || standing.kpop) && upstream.offers("USER") {
+        lines.push("USER".into());
+    }
     if !standing.logged_in && standing.may_log_in {
-        if upstream.offers("USER") {
-            lines.push("USER".into());
-        }
         let mechanisms = offered(&upstream.mechanisms());
         if !mechanisms.is_empty() {
             lines.push(format!("SASL {}", mechanisms.join(" ")));
@@ -62,8 +64,12 @@ impl Session {
 
     /// The reply to CAPA.
     pub(super) fn capability_reply(&self, upstream: &Capabilities) -> Effect {
-        let standing =
-            Standing { logged_in: self.logged_in(), may_log_in: self.may_log_in(), offers_stls: self.offers_stls() };
+        let standing = Standing {
+            logged_in: self.logged_in(),
+            may_log_in: self.may_log_in(),
+            kpop: self.policy.kpop,
+            offers_stls: self.offers_stls(),
+        };
         multi("+OK capabilities", &offered_capabilities(upstream, standing))
     }
 

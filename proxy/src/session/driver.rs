@@ -5,6 +5,7 @@
 mod client;
 mod held;
 mod job;
+mod kpop;
 mod patience;
 mod queue;
 mod relay;
@@ -127,6 +128,10 @@ enum Break {
     Handshake(String),
     #[error("+OK had been said to keep the client waiting, then: {0}")]
     Late(String),
+    #[error("KPOP: {0}")]
+    Kpop(#[from] kpop::Failure),
+    #[error("a SASL security layer makes the stream unreadable")]
+    Layer,
 }
 
 impl Break {
@@ -137,6 +142,7 @@ impl Break {
                 Some(b"-ERR [SYS/TEMP] the connection to the mail server broke\r\n")
             }
             Self::Flood => Some(b"-ERR line too long\r\n"),
+            Self::Kpop(failure) => failure.last_words(),
             _ => None,
         }
     }
@@ -210,8 +216,7 @@ enum Step {
 impl Driver {
     async fn run(mut self) {
         let started = Instant::now();
-        let effects = self.session.on(Event::Start);
-        let mut step = self.push(effects, true).map(|()| Step::Next);
+        let mut step = self.begin().await;
         let reason = loop {
             step = match step {
                 Ok(Step::Next) => self.step().await,
@@ -243,6 +248,15 @@ impl Driver {
         if !matches!(reason, Some(Break::Client(_))) {
             Box::pin(self.client.close()).await;
         }
+    }
+
+    async fn begin(&mut self) -> Result<Step, Break> {
+        if self.session.kerberos_first() {
+            Box::pin(self.authenticate()).await?;
+        }
+        let effects = self.session.on(Event::Start);
+        self.push(effects, true)?;
+        Ok(Step::Next)
     }
 
     /// Takes the client's lines in as far as the session wants them, then does the next thing.
@@ -381,8 +395,16 @@ impl Driver {
         };
         let services = Arc::clone(&self.services);
         let origin = Origin { client: self.address, destination: self.destination };
+        let name = &destination.upstream;
+        let open = async {
+            match self.upstream.take() {
+                // The Kerberos exchange was held over it.
+                Some(reached) => services.opener.greet(name, reached, origin).await,
+                None => services.opener.open(name, origin).await,
+            }
+        };
         let opened = tokio::select! {
-            opened = services.opener.open(&destination.upstream, origin) => opened,
+            opened = open => opened,
             gone = self.client.watch() => return Err(gone.into()),
         };
         match opened {

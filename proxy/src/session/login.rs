@@ -133,6 +133,23 @@ enum Step {
 }
 
 impl Session {
+    /// True if a Kerberos exchange comes before everything else.
+    pub(super) fn kerberos_first(&self) -> bool {
+        self.policy.kpop
+    }
+
+    /// True if these octets, the client's next, are not text: RFC 4422 section 3.7 puts a length of four octets before
+    /// what a security layer protects, and no mechanism allows one that needs the first of them.
+    pub(super) fn is_unreadable(&self, start: &[u8]) -> bool {
+        self.layer && self.logged_in() && start.first() == Some(&0)
+    }
+
+    /// The upstream has decided about a relayed exchange.
+    pub(super) fn exchange_replied(&mut self, exchange: Exchange, status: &Status) -> Effects {
+        self.layer = status.ok && sasl::may_have_layer(&exchange.mechanism);
+        self.login_replied(exchange.user, status, exchange.attempted)
+    }
+
     /// Takes credentials to the upstream that the user's route names.
     pub(super) fn log_in(&mut self, credentials: Credentials) -> Effects {
         self.phase = Phase::LoggingIn;

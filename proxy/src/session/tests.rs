@@ -10,6 +10,7 @@ fn policy() -> Policy {
         encryption_required: false,
         allow_cleartext: false,
         fixed_upstream: true,
+        kpop: false,
         bad_commands: 20,
     }
 }

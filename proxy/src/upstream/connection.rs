@@ -40,7 +40,7 @@ pub enum Fault {
     Unasked,
 }
 
-/// A connection to a server that has greeted.
+/// A connection to a server.
 pub struct Connection {
     stream: Stream,
     input: BytesMut,
@@ -115,6 +115,16 @@ impl Connection {
         self.output.extend_from_slice(line);
         self.output.extend_from_slice(b"\r\n");
         Ok(())
+    }
+
+    /// Sends octets as they are: what comes before the conversation, and is none of its commands.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::flush`].
+    pub async fn pass_on(&mut self, octets: &[u8]) -> Result<(), Fault> {
+        self.output.extend_from_slice(octets);
+        self.flush().await
     }
 
     /// Sends what is queued. Cancellation-safe.
@@ -255,9 +265,18 @@ impl Connection {
     ///
     /// When the server goes away or sends nothing for too long.
     pub async fn fill(&mut self) -> Result<usize, Fault> {
+        let stall = self.stall;
+        timeout(stall, self.more()).await.map_err(|_| Fault::Stalled(stall))?
+    }
+
+    /// Waits for more octets, however long nothing comes. Cancellation-safe.
+    ///
+    /// # Errors
+    ///
+    /// When the server goes away.
+    pub async fn more(&mut self) -> Result<usize, Fault> {
         self.input.reserve(READ);
-        let read = timeout(self.stall, self.stream.read_buf(&mut self.input)).await;
-        match read.map_err(|_| Fault::Stalled(self.stall))?? {
+        match self.stream.read_buf(&mut self.input).await? {
             0 => Err(Fault::Closed),
             count => {
                 self.moved = Instant::now();

@@ -125,6 +125,17 @@ impl Opener {
     ///
     /// See [`OpenError`]. A greeting with `-ERR` is no error here.
     pub async fn open(&self, name: &str, origin: Origin) -> Result<(Connection, Status), OpenError> {
+        let connection = self.reach(name, origin).await?;
+        self.greet(name, connection, origin).await
+    }
+
+    /// The first half of [`Self::open`]: connects, up to where the server greets. What nobody has asked for has not
+    /// been read.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub async fn reach(&self, name: &str, origin: Origin) -> Result<Connection, OpenError> {
         let target = self.targets.get(name).ok_or(OpenError::Unknown)?;
         let socket = connect(&target.upstream.address, self.connect).await?;
         let mut stream = Stream::new(socket);
@@ -133,14 +144,26 @@ impl Opener {
             let late = |_| OpenError::Late { step: "room for the PROXY header", limit: self.connect };
             timeout(self.connect, stream.write_all(&header)).await.map_err(late)?.map_err(Fault::Io)?;
         }
-        let (stream, stls) = match (&target.tls, target.upstream.tls) {
-            (Some(tls), UpstreamTls::Implicit) => (self.handshake(tls, stream).await?, None),
-            (Some(tls), _) => (stream, Some(tls)),
-            (None, _) => (stream, None),
-        };
-        let mut connection = Connection::new(stream, self.connect);
+        if let (Some(tls), UpstreamTls::Implicit) = (&target.tls, target.upstream.tls) {
+            stream = self.handshake(tls, stream).await?;
+        }
+        Ok(Connection::new(stream, self.connect))
+    }
+
+    /// The second half of [`Self::open`]: reads the greeting, and secures the connection where STLS does that.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`].
+    pub async fn greet(
+        &self,
+        name: &str,
+        mut connection: Connection,
+        origin: Origin,
+    ) -> Result<(Connection, Status), OpenError> {
+        let target = self.targets.get(name).ok_or(OpenError::Unknown)?;
         let greeting = Status::parse(self.within("greeting", connection.greeting()).await?)?;
-        if let (Some(tls), true) = (stls, greeting.ok) {
+        if let (Some(tls), UpstreamTls::Stls, true) = (&target.tls, target.upstream.tls, greeting.ok) {
             connection.command(b"STLS")?;
             connection.flush().await?;
             let answer = Status::parse(self.within("answer to STLS", connection.reply()).await?)?;

@@ -8,6 +8,8 @@ mod false_servers;
 mod filters;
 mod floods;
 mod matrix;
+mod kerberos;
+mod kpop;
 mod messages;
 mod patience;
 mod probe;

@@ -99,6 +99,7 @@ fn policy(parts: &Parts, listener: &Listener, client: SocketAddr) -> Policy {
         encryption_required: listener.tls == ListenerTls::StlsRequired,
         allow_cleartext: listener.allow_cleartext,
         fixed_upstream: listener.upstream.is_some(),
+        kpop: listener.kpop,
         bad_commands: parts.bad_commands,
     }
 }

@@ -69,6 +69,20 @@ impl Client {
         self.lines.inside_line(&self.input)
     }
 
+    /// Octets that have come and were not used yet.
+    pub(super) fn received(&self) -> &[u8] {
+        &self.input
+    }
+
+    /// Takes so many octets off the front of [`Self::received`].
+    pub(super) fn take(&mut self, count: usize) -> BytesMut {
+        let taken = self.input.split_to(count);
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+        taken
+    }
+
     /// The client will send nothing more.
     pub(super) fn ended(&self) -> bool {
         self.ended

@@ -12,6 +12,9 @@ impl Driver {
     /// Takes the client's lines in as far as the session wants them.
     pub(super) fn take_lines(&mut self) -> Result<(), Break> {
         while self.session.takes_line() {
+            if self.session.is_unreadable(self.client.received()) {
+                return Err(Break::Layer);
+            }
             let line = match self.client.next_line(|start| self.session.line_limit(start)) {
                 Next::More => break,
                 Next::Line(line) => Ok(line),
