@@ -24,7 +24,7 @@
 //!
 //! | module | is | may use |
 //! | --- | --- | --- |
-//! | [`pop3`] | the protocol as values: lines, commands, replies, capabilities, dot-stuffing, SASL framing | nothing of popgate |
+//! | [`pop3`] | the protocol as values: lines, commands, replies, capabilities, dot-stuffing, framing of SASL and KPOP | nothing of popgate |
 //! | [`message`] | one mail: octets in memory or in an unlinked, mapped spool file; lazily parsed views; edits and how they become octets | nothing of popgate |
 //! | [`filter`] | the trait `Filter`, verdicts, the chain, policies for failures | `message` |
 //! | [`plugin`] | wasm filters: engine, catalogue, limits, host functions; one adapter file per API track | `filter`, `message`, `store`, the configuration, the bundled plugins |

@@ -63,10 +63,10 @@ impl Dovecot {
             module.is_file(),
             "Dovecot is there without GSSAPI\nhint: apt-get install --no-install-recommends dovecot-gssapi"
         );
+        // Some clients give the name with its realm.
         let settings = format!(
             "auth_mechanisms = plain login gssapi\nauth_krb5_keytab = {}\nauth_gssapi_hostname = \"$ALL\"\n\
-             import_environment = KRB5_CONFIG KRB5RCACHETYPE TZ\n\
-             passdb {{\n  driver = static\n  mechanisms = gssapi\n  args = nopassword=y\n}}\n",
+             auth_username_format = %Ln\nimport_environment = KRB5_CONFIG KRB5RCACHETYPE TZ\n",
             kerberos.keytab().display()
         );
         let environment = [("KRB5_CONFIG", kerberos.settings()), ("KRB5RCACHETYPE", "none".into())];

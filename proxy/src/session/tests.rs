@@ -288,3 +288,43 @@ fn a_server_without_top_is_asked_by_retr_where_that_is_allowed() {
         assert_eq!(shown(&say(&mut session, "TOP 1 0"))[0], line, "{top_by:?} {listed}");
     }
 }
+
+/// Logged in by this mechanism in a relayed exchange.
+fn logged_in_by(auth: &'static str) -> Session {
+    let mut session = connected(policy());
+    let asked = say(&mut session, auth);
+    answer(&mut session, asked, "+ ");
+    let asked = say(&mut session, "");
+    let effects = answer(&mut session, asked, "+OK in");
+    assert_eq!(shown(&effects), ["J: Admit"]);
+    assert!(!session.is_unreadable(&[0]), "the login is not complete");
+    session.on(Event::Admitted(FetchPolicy::default()));
+    session
+}
+
+#[test]
+fn a_security_layer_shows_in_the_first_octet_after_the_login() {
+    for auth in ["AUTH GSSAPI", "auth digest-md5", "AUTH GSS-SPNEGO"] {
+        let mut session = logged_in_by(auth);
+        assert!(!session.is_unreadable(b"") && !session.is_unreadable(b"STAT"));
+        assert!(session.is_unreadable(&[0, 0, 0, 60]), "{auth}");
+        say(&mut session, "QUIT");
+        assert!(!session.is_unreadable(&[0, 0, 0, 60]), "text was spoken");
+    }
+    for auth in ["AUTH PLAIN", "AUTH CRAM-MD5", "AUTH SCRAM-SHA-256"] {
+        assert!(!logged_in_by(auth).is_unreadable(&[0, 0, 0, 60]), "{auth}");
+    }
+}
+
+#[test]
+fn behind_kerberos_a_name_may_come_in_clear_and_a_password_may_not() {
+    let policy = Policy { client: IpAddr::from([192, 0, 2, 1]), stls: false, kpop: true, ..policy() };
+    let mut session = connected(policy.clone());
+    assert!(shown(&say(&mut session, "AUTH PLAIN AGFsaWNlAHNlY3JldA=="))[0].starts_with("C: -ERR [AUTH]"));
+    let asked = say(&mut session, "USER alice");
+    answer(&mut session, asked, "+OK");
+    assert_eq!(shown(&say(&mut session, "PASS krb_ticket"))[0], "U: PASS krb_ticket");
+    let list = ["USER", "SASL GSSAPI PLAIN"].into_iter().collect();
+    let Effect::Client(reply) = connected(policy).capability_reply(&list) else { panic!("no reply") };
+    assert_eq!(reply, "+OK capabilities\r\nUSER\r\nPIPELINING\r\n.\r\n");
+}

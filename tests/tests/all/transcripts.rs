@@ -33,6 +33,8 @@ transcripts! {
     apop_is_relayed
     apop_stamp_can_be_taken_out
     auth_alone_lists_mechanisms
+    auth_gssapi_with_empty_and_long_lines
+    auth_line_that_is_too_long
     auth_lines_are_no_commands
     auth_plain_with_a_challenge
     auth_plain_with_initial_response
@@ -80,6 +82,7 @@ transcripts! {
     mailbox_in_use
     message_numbers_are_checked
     noop
+    nul_behind_a_login_without_layer
     nul_in_a_line
     one_octet_at_a_time
     password_keeps_its_blanks
@@ -108,6 +111,8 @@ transcripts! {
     server_that_offers_no_top_of_filtered_mail
     sizes_that_lie
     sizes_that_lie_of_filtered_mail
+    security_layer_ends_the_session
+    security_layer_of_digest_md5_ends_the_session
     stat
     stls_forgets_the_user
     stls_of_the_client

@@ -4,7 +4,7 @@
 //! ticket. Not a single octet of the greeting is used here, even where it comes with the last octets of the exchange.
 
 use tokio::time::{timeout, timeout_at};
-use tracing::{Span, warn};
+use tracing::warn;
 
 use super::{Break, Driver};
 use crate::pop3::kpop::{Refusal, Sendauth, SendauthFault, Turn};
@@ -59,7 +59,6 @@ impl Driver {
     /// Connects to the upstream and relays the exchange; the upstream's greeting is what comes next.
     pub(super) async fn authenticate(&mut self) -> Result<(), Break> {
         let Some(name) = self.upstream_name.clone() else { return Err(Break::OutOfStep("nowhere to connect to")) };
-        Span::current().record("upstream", &name);
         let exchanged = match timeout_at(self.deadline, self.exchange(&name)).await {
             Ok(exchanged) => exchanged,
             Err(_) => Err(Break::Login),
