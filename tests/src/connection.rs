@@ -128,22 +128,6 @@ impl Connection {
         self.send([line.as_ref(), b"\r\n"].concat());
     }
 
-    /// The next octets, as many as asked for.
-    ///
-    /// # Panics
-    ///
-    /// If they don't come.
-    pub fn octets(&mut self, count: usize) -> Vec<u8> {
-        let deadline = Instant::now() + PATIENCE;
-        while self.unread.len() < count {
-            let arrival = self.read(deadline.saturating_duration_since(Instant::now()));
-            let came = matches!(arrival, Arrival::Octets);
-            assert!(came, "{}: {count} octets were expected, but there was {}", self.name, show(&self.unread));
-        }
-        let rest = self.unread.split_off(count);
-        std::mem::replace(&mut self.unread, rest)
-    }
-
     /// The next line, without its CRLF; none at the end of the connection.
     ///
     /// # Panics

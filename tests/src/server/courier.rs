@@ -14,7 +14,7 @@ pub(super) fn start(plan: &Plan<'_>) -> Process {
     let mail = plan.folder.join("mail");
     accounts::write_maildirs(&mail, plan);
     let certificates = plan.certificates;
-    let both = [&certificates.private_key, &certificates.certificate].map(|file| std::fs::read(file));
+    let both = [&certificates.private_key, &certificates.certificate].map(std::fs::read);
     let both = both.map(|content| content.expect("a file of the test's own is there")).concat();
     write(&plan.folder.join("pop3d.pem"), both);
     let (owner, courier) = IDS;

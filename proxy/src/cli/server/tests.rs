@@ -57,6 +57,7 @@ async fn an_idle_client_is_left_and_its_server_gets_no_quit() {
             encryption_required: false,
             allow_cleartext: false,
             fixed_upstream: true,
+            kpop: false,
             bad_commands: 20,
         },
     };

@@ -45,7 +45,7 @@ pub(super) fn check(part: &str, sections: &[Section]) {
 
 fn surprises(row: &Row) -> Vec<&str> {
     let of = |outcome| match outcome {
-        &Outcome::Surprise(ref text) => Some(&**text),
+        Outcome::Surprise(text) => Some(&**text),
         _ => None,
     };
     row.outcomes.iter().filter_map(|(_, outcome)| of(outcome)).collect()
