@@ -44,11 +44,11 @@ pub(super) fn check(part: &str, sections: &[Section]) {
 }
 
 fn surprises(row: &Row) -> Vec<&str> {
-    let of = |outcome| match outcome {
+    let texts = row.outcomes.iter().filter_map(|(_, outcome)| match outcome {
         Outcome::Surprise(text) => Some(&**text),
         _ => None,
-    };
-    row.outcomes.iter().filter_map(|(_, outcome)| of(outcome)).collect()
+    });
+    texts.collect()
 }
 
 /// A table for each server, and the reasons behind all.
