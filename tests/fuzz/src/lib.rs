@@ -10,6 +10,7 @@
 //! | [`reply`] | status lines, capability lists, lists of messages |
 //! | [`body`] | dot-stuffing, both ways |
 //! | [`sasl`] | credentials inside of SASL |
+//! | [`kpop`] | the Kerberos exchange in front of KPOP |
 //! | [`proxy_header`] | PROXY headers, read and written |
 //! | [`message`] | one mail: read, edited, read again |
 //! | [`configuration`] | configuration files |
@@ -19,6 +20,7 @@ mod body;
 mod command;
 mod configuration;
 mod cuts;
+mod kpop;
 mod message;
 mod policy;
 mod proxy_header;
@@ -32,6 +34,7 @@ use std::process::ExitCode;
 pub use body::body;
 pub use command::command;
 pub use configuration::configuration;
+pub use kpop::kpop;
 pub use message::message;
 pub use proxy_header::proxy_header;
 pub use reply::reply;
@@ -42,10 +45,11 @@ pub use session::session;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("body", body),
     ("command", command),
     ("configuration", configuration),
+    ("kpop", kpop),
     ("message", message),
     ("proxy_header", proxy_header),
     ("reply", reply),

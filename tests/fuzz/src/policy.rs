@@ -15,7 +15,7 @@ pub(crate) fn policy(bits: u8) -> Policy {
         encryption_required: bit(3),
         allow_cleartext: bit(4),
         fixed_upstream: bit(5),
-        // Routes can't be chosen before the user has a name.
+        // Kerberos is spoken with an upstream that is known.
         kpop: bit(5) && bit(7),
         bad_commands: if bit(6) { 20 } else { 3 },
     }

@@ -164,7 +164,8 @@ impl Rules {
         };
         assert!(fits, "{shown} was not asked for");
         let credential = matches!(command, Command::User(_) | Command::Pass(_) | Command::Auth { .. });
-        let proved = self.policy.kpop && !matches!(command, Command::Auth { .. });
+        // Kerberos has proved who the client is; USER and PASS behind it prove nothing.
+        let proved = self.policy.kpop && matches!(command, Command::User(_) | Command::Pass(_));
         assert!(!credential || proved || self.may_log_in(), "{shown} in clear");
         let before_login = match &command {
             Command::Extension { extension, .. } => extension.state != State::Transaction,
