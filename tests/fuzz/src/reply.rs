@@ -38,14 +38,14 @@ fn capabilities(lines: &[&[u8]], standing: u8) {
         assert_one_word(&mechanism);
     }
     let bit = |at: u8| standing >> at & 1 == 1;
-    let standing = Standing { logged_in: bit(0), may_log_in: bit(1), offers_stls: bit(2) };
+    let standing = Standing { logged_in: bit(0), may_log_in: bit(1), offers_stls: bit(2), kpop: bit(3) };
     let offered = offered_capabilities(&list, standing);
     for line in &offered {
         assert_clean(line.as_bytes());
         let mut words = line.split_ascii_whitespace();
         match words.next() {
             Some("STLS") => assert!(standing.offers_stls),
-            Some("USER") => assert!(standing.may_log_in && !standing.logged_in),
+            Some("USER") => assert!((standing.may_log_in || standing.kpop) && !standing.logged_in),
             Some("SASL") => {
                 assert!(standing.may_log_in && !standing.logged_in);
                 assert!(words.all(|mechanism| !mechanism.ends_with("-PLUS")), "{line}");
