@@ -147,7 +147,7 @@ impl Rules {
     fn check_response(&self, sent: &[u8], line: usize) {
         let line = &self.lines[line];
         let relayed = line.response && (sent == b"*" || line.octets.as_deref() == Some(sent));
-        let own = !self.policy.fixed_upstream && sent.iter().all(|octet| octet.is_ascii_graphic());
+        let own = !self.policy.fixed_upstream && sent.iter().all(u8::is_ascii_graphic);
         assert!(relayed || own, "{} answers no challenge of the client's", sent.escape_ascii());
     }
 
