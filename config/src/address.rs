@@ -26,6 +26,16 @@ impl Address {
         }
     }
 
+    /// Whether a listener here is what a connection there reaches, for certain. Port 0 stands for none yet.
+    pub(crate) fn receives(&self, there: &Self) -> bool {
+        let reached = match (self.ip(), there.ip()) {
+            (Some(IpAddr::V4(here)), Some(IpAddr::V4(there))) if here.is_unspecified() => there.is_loopback(),
+            (Some(IpAddr::V6(here)), Some(there)) if here.is_unspecified() => there.is_loopback(),
+            _ => self.host.eq_ignore_ascii_case(&there.host),
+        };
+        reached && self.port != 0 && self.port == there.port
+    }
+
     /// The host as an IP address, if it is one.
     pub fn ip(&self) -> Option<IpAddr> {
         self.host.parse().ok()
@@ -187,6 +197,25 @@ mod tests {
             ("2001:db8::1:110", NoBrackets),
         ] {
             assert_eq!(text.parse::<Address>(), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn knows_its_own_reflection() {
+        for (listener, upstream, same) in [
+            ("127.0.0.1:110", "127.0.0.1:110", true),
+            ("127.0.0.1:110", "127.0.0.1:995", false),
+            ("127.0.0.1:110", "127.0.0.2:110", false),
+            ("0.0.0.0:110", "127.0.0.2:110", true),
+            ("0.0.0.0:110", "[::1]:110", false),
+            ("[::]:110", "[::1]:110", true),
+            ("0.0.0.0:110", "192.0.2.1:110", false),
+            ("mail:110", "MAIL:110", true),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+        ] {
+            let address = |text: &str| text.parse::<Address>();
+            let receives = address(listener).and_then(|here| Ok(here.receives(&address(upstream)?)));
+            assert_eq!(receives, Ok(same), "{listener} {upstream}");
         }
     }
 

@@ -30,7 +30,7 @@ pub struct Config {
     pub user: Option<String>,
     /// Where clients connect; at least one, no two at the same address and port.
     pub listeners: Vec<Listener>,
-    /// The servers; at least one.
+    /// The servers; at least one, unless users name theirs.
     pub upstreams: Vec<Upstream>,
     /// From users to servers, the first match wins.
     pub routes: Vec<Route>,
@@ -144,9 +144,10 @@ impl Config {
     }
 
     fn check(&self, top: &mut Section<'_>) {
-        let needed = [("listener", "127.0.0.1:1110"), ("upstream", "mail.internal:110")];
-        for (key, address) in needed {
-            if top.lacks(key) {
+        let named_by_users = self.routes.iter().any(|route| route.upstream().is_none());
+        let needed = [("listener", "127.0.0.1:1110", true), ("upstream", "mail.internal:110", !named_by_users)];
+        for (key, address, needed) in needed {
+            if needed && top.lacks(key) {
                 let name = if key == "upstream" { "`name` and " } else { "" };
                 let hint = format!("add `[[{key}]]` with {name}`address = \"{address}\"`");
                 top.miss(key, format!("there is no `[[{key}]]`"), hint);
@@ -166,6 +167,7 @@ impl Config {
             }
         }
         self.check_kpop(top);
+        self.check_loops(top);
         let mut taken: HashMap<_, &Place> = HashMap::new();
         for Listener { address, address_place: place, .. } in self.listeners.iter().filter(|it| it.address.port != 0) {
             if let Some(first) = taken.get(address) {
@@ -174,6 +176,19 @@ impl Config {
                 top.faults().push(fault.with_other(first, "the first one"));
             } else {
                 taken.insert(address, place);
+            }
+        }
+    }
+
+    /// An upstream that is popgate itself, as far as that can be read off the addresses.
+    fn check_loops(&self, top: &Section<'_>) {
+        for upstream in &self.upstreams {
+            let own = self.listeners.iter().find(|listener| listener.address.receives(&upstream.address));
+            if let Some(listener) = own {
+                let message =
+                    format!("`address`: `{}` is popgate's own listener `{}`", upstream.address, listener.name);
+                let fault = Fault::new(&upstream.address_place, message, "write the address of the mail server itself");
+                top.faults().push(fault.with_other(&listener.address_place, "the listener"));
             }
         }
     }

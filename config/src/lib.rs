@@ -21,6 +21,7 @@
 //! [`Config::fault_at`] for an error that points into the file just the same.
 
 mod address;
+mod allowed;
 mod config;
 mod duration;
 mod error;
@@ -45,6 +46,7 @@ mod upstream;
 mod warnings;
 
 pub use address::{Address, AddressError};
+pub use allowed::{AllowedServer, server_address};
 pub use config::{Config, load, parse};
 pub use error::{Error, Fault};
 pub use filter::{Filter, Mode, OnError, Only, Oversize, Plugin};
@@ -53,6 +55,6 @@ pub use listener::{Listener, ListenerTls};
 pub use pattern::UserPattern;
 pub use pin::Pin;
 pub use place::Place;
-pub use route::Route;
+pub use route::{Route, RouteTo, ServerInUser};
 pub use tls::Tls;
-pub use upstream::{Keepalive, SendProxy, TopFetch, Upstream, UpstreamTls};
+pub use upstream::{Greeting, Keepalive, SendProxy, TopFetch, Upstream, UpstreamTls};

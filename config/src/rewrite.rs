@@ -68,6 +68,8 @@ mod tests {
             ("{domain}", "alice@dept.example", '@', "dept.example"),
             ("{user}", "alice@dept.example", '@', "alice@dept.example"),
             ("{local}@{domain}", "alice+x+dept.example", '+', "alice+x@dept.example"),
+            ("{local}+{domain}", "alice%dept.example", '%', "alice+dept.example"),
+            ("{local}", "alice@x#dept.example", '#', "alice@x"),
             ("dept\\{local}!", "alice", '@', "dept\\alice!"),
             ("<{domain}>", "alice", '@', "<>"),
             // What the user types is never taken for a placeholder.

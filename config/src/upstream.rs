@@ -44,10 +44,20 @@ pub struct Upstream {
     pub keepalive_after: Duration,
     /// After how long without an octet the server is sent a NOOP, while the client is there.
     pub noop_after: Duration,
+    /// How clients of a listener with this upstream are greeted.
+    pub greeting: Greeting,
+    /// Connections at a time; 0: no limit.
+    pub max_sessions: usize,
+    /// Those of them on which nobody has logged in yet; 0: no limit.
+    pub max_unauthenticated: usize,
+    /// Whether the server answers `*ENV`, and so is asked for the envelope of each message that filters see.
+    pub sdps: bool,
     /// Whether headers that filters write are believed when they come from this server, and so not stripped.
     pub trust_headers: bool,
     /// The section.
     pub place: Place,
+    /// The value of `address`, or the section.
+    pub address_place: Place,
     /// The value of `ca`, or the section.
     pub ca_place: Place,
 }
@@ -106,6 +116,20 @@ impl Keyword for TopFetch {
     const WORDS: &'static [(&'static str, Self)] = &[("auto", Self::Auto), ("top", Self::Top), ("retr", Self::Retr)];
 }
 
+/// Who greets a client whose upstream is fixed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Greeting {
+    /// The server: `"relay"`. It is connected to at once, and its greeting passes on.
+    #[default]
+    Relay,
+    /// The proxy: `"own"`. The server is connected to when credentials are there.
+    Own,
+}
+
+impl Keyword for Greeting {
+    const WORDS: &'static [(&'static str, Self)] = &[("relay", Self::Relay), ("own", Self::Own)];
+}
+
 /// What a client gets that waits for a message, so that it does not give up. Both ways give up the right to refuse the
 /// message.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -153,11 +177,10 @@ impl Upstream {
             Some(name) => names.give(name, &section.place_of("name"), section.faults()),
             None => names.miss(),
         }
+        let default = Self::of_users(section.place().clone());
         let upstream = Self {
             name: name.unwrap_or_default(),
-            address: section
-                .require("address", "mail.internal:110")
-                .unwrap_or(Address { host: String::new(), port: 1 }),
+            address: section.require("address", "mail.internal:110").unwrap_or(default.address),
             tls: section.get("tls").unwrap_or_default(),
             ca: section.path("ca"),
             pin_sha256: section.list("pin_sha256").into_iter().map(|(pin, _)| pin).collect(),
@@ -168,10 +191,15 @@ impl Upstream {
             top_fetch: section.get("top_fetch").unwrap_or_default(),
             retr_once: section.get("retr_once").unwrap_or_default(),
             keepalive: section.get("keepalive").unwrap_or_default(),
-            keepalive_after: section.positive("keepalive_after").unwrap_or(Duration::from_secs(15)),
-            noop_after: section.positive("noop_after").unwrap_or(Duration::from_mins(2)),
+            keepalive_after: section.positive("keepalive_after").unwrap_or(default.keepalive_after),
+            noop_after: section.positive("noop_after").unwrap_or(default.noop_after),
+            greeting: section.get("greeting").unwrap_or_default(),
+            max_sessions: section.get("max_sessions").unwrap_or_default(),
+            max_unauthenticated: section.get("max_unauthenticated").unwrap_or_default(),
+            sdps: section.get("sdps").unwrap_or_default(),
             trust_headers: section.get("trust_headers").unwrap_or_default(),
             place: section.place().clone(),
+            address_place: section.place_of("address"),
             ca_place: section.place_of("ca"),
         };
         if upstream.address.port == 0 {
@@ -181,6 +209,34 @@ impl Upstream {
         upstream.check_tls(&section);
         section.finish();
         upstream
+    }
+
+    /// What holds for servers that users name: the defaults. It has no address.
+    pub(crate) fn of_users(place: Place) -> Self {
+        Self {
+            name: String::new(),
+            address: Address { host: String::new(), port: 1 },
+            tls: UpstreamTls::None,
+            ca: None,
+            pin_sha256: Vec::new(),
+            server_name: None,
+            apop: true,
+            send_proxy: SendProxy::None,
+            xclient: false,
+            top_fetch: TopFetch::Auto,
+            retr_once: false,
+            keepalive: Keepalive::None,
+            keepalive_after: Duration::from_secs(15),
+            noop_after: Duration::from_mins(2),
+            greeting: Greeting::Own,
+            max_sessions: 0,
+            max_unauthenticated: 0,
+            sdps: false,
+            trust_headers: false,
+            address_place: place.clone(),
+            ca_place: place.clone(),
+            place,
+        }
     }
 
     /// What speaks of certificates promises a check, so without TLS it is a fault and not a spare key.

@@ -2,10 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use crate::allowed::AllowedServer;
 use crate::config::Config;
 use crate::filter::Filter;
 use crate::listener::{Listener, ListenerTls};
 use crate::place::Place;
+use crate::route::{Route, RouteTo};
 use crate::upstream::Upstream;
 
 /// Below it hardly any filter can start.
@@ -50,10 +52,10 @@ fn listener_warnings(listener: &Listener, warnings: &mut Vec<String>) {
 
 fn upstream_warnings(config: &Config, warnings: &mut Vec<String>) {
     for upstream in &config.upstreams {
-        let fixed = config.listeners.iter().filter_map(|listener| listener.upstream.as_ref());
-        let routed = config.routes.iter().map(|route| &route.upstream);
+        let fixed = config.listeners.iter().filter_map(|listener| listener.upstream.as_deref());
+        let routed = config.routes.iter().filter_map(|route| route.upstream());
         kpop_warnings(config, upstream, warnings);
-        if !fixed.chain(routed).any(|name| *name == upstream.name) {
+        if !fixed.chain(routed).any(|name| name == upstream.name) {
             warn(warnings, &upstream.place, &format!("no listener and no route leads to upstream `{}`", upstream.name));
         }
     }
@@ -65,7 +67,7 @@ fn kpop_warnings(config: &Config, upstream: &Upstream, warnings: &mut Vec<String
     let leads = |listener: &&Listener| listener.upstream.as_ref() == Some(name);
     let Some(kpop) = config.listeners.iter().filter(leads).find(|listener| listener.kpop) else { return };
     let plain = config.listeners.iter().filter(leads).any(|listener| !listener.kpop);
-    if plain || config.routes.iter().any(|route| route.upstream == *name) {
+    if plain || config.routes.iter().any(|route| route.upstream() == Some(name.as_str())) {
         let text = format!("upstream `{name}` is reached with and without KPOP, but one port speaks only one of them");
         warn(warnings, &kpop.kpop_place, &text);
     }
@@ -79,7 +81,9 @@ fn route_warnings(config: &Config, warnings: &mut Vec<String>) {
     }
     for (index, route) in config.routes.iter().enumerate() {
         let earlier = &config.routes[..index];
-        let same = earlier.iter().find(|earlier| earlier.user.is_any() || earlier.user == route.user);
+        // Names without a server pass by a route for those with one.
+        let covers = |earlier: &&Route| earlier.upstream().is_some() || route.upstream().is_none();
+        let same = earlier.iter().filter(covers).find(|earlier| earlier.user.is_any() || earlier.user == route.user);
         if let Some(earlier) = same {
             let text = format!(
                 "this route is never reached, since `{}` in line {} comes first",
@@ -87,6 +91,25 @@ fn route_warnings(config: &Config, warnings: &mut Vec<String>) {
                 earlier.place.line()
             );
             warn(warnings, &route.place, &text);
+        }
+        server_warnings(config, route, warnings);
+    }
+}
+
+fn server_warnings(config: &Config, route: &Route, warnings: &mut Vec<String>) {
+    let RouteTo::ServerInUser(servers) = &route.to else { return };
+    for domain in servers.allowed.iter().filter_map(AllowedServer::wide) {
+        let text = format!("`*.{domain}` lets users name any server whose name ends in `.{domain}`, whoever runs it");
+        warn(warnings, &route.place, &text);
+    }
+    // What is kept for a user is kept under the name of the server.
+    for upstream in &config.upstreams {
+        if servers.allowed.iter().any(|entry| entry.allows_host(&upstream.name)) {
+            let text = format!(
+                "upstream `{}` bears the name of a server that users may name: both count as the same server",
+                upstream.name
+            );
+            warn(warnings, &upstream.place, &text);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use popgate_config::{Config, ListenerTls, Mode, OnError, Plugin, UpstreamTls, load, parse};
+use popgate_config::{Config, ListenerTls, Mode, OnError, Plugin, RouteTo, UpstreamTls, load, parse, server_address};
 
 const REST: &str = "[[listener]]\naddress = \"127.0.0.1:0\"\nupstream = \"mail\"\n[[upstream]]\nname = \"mail\"\naddress = \"mail.internal:110\"\n";
 
@@ -122,6 +122,24 @@ fn listeners_without_a_name_have_different_ones() {
 }
 
 #[test]
+fn users_may_name_their_servers_without_any_upstream() {
+    let config = read(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\nserver_in_user = true\nca = \"ca.pem\"\nrewrite_user = \"{local}\"\n\
+         allowed_servers = [\"*.example.org:110\", \"POP.example.org.:110 cleartext\"]\n\
+         [[route]]\nuser = \"*\"\nserver_in_user = true\nallowed_servers = [\"a\"]\n",
+    );
+    let RouteTo::ServerInUser(servers) = &config.routes[0].to else { panic!("another kind of route") };
+    assert_eq!(servers.common.ca, Some(PathBuf::from("/etc/popgate/ca.pem")));
+    let tls = |server: &str| servers.entry(&server_address(server).unwrap()).map(|entry| entry.tls);
+    // The entry that names the server comes before the wildcard.
+    assert_eq!(tls("pop.example.org:110"), Some(UpstreamTls::None));
+    assert_eq!(tls("mx.example.org:110"), Some(UpstreamTls::Stls));
+    assert_eq!(tls("mx.example.org"), None);
+    assert_eq!(config.routes[0].rewrite("alice@example.org"), "alice");
+    assert!(config.warnings.iter().any(|warning| warning.contains("never reached")), "{:?}", config.warnings);
+}
+
+#[test]
 fn warns_of_what_is_probably_not_meant() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key.pem");
@@ -150,6 +168,20 @@ fn warns_of_what_is_probably_not_meant() {
         ),
         (format!("{REST}{tls}"), ":7: the certificate is never shown"),
         (format!("{}{tls}", with("tls = \"stls\"")), ":10: every user of this machine can read the private key"),
+        (
+            format!("{REST}[[route]]\nserver_in_user = true\nallowed_servers = [\"*.com\"]"),
+            ":7: `*.com` lets users name any server",
+        ),
+        (
+            format!("{REST}[[route]]\nserver_in_user = true\nallowed_servers = [\"mail\"]"),
+            ":4: upstream `mail` bears the name of a server that users may name",
+        ),
+        (
+            format!(
+                "{REST}[[route]]\nuser = \"*\"\nupstream = \"mail\"\n[[route]]\nserver_in_user = true\nallowed_servers = [\"a\"]"
+            ),
+            ":10: this route is never reached",
+        ),
     ] {
         let warnings = read(&text).warnings;
         assert!(warnings.iter().any(|warning| warning.contains(part)), "{part}: {warnings:?}");

@@ -294,3 +294,70 @@ fn colour_is_for_those_who_ask() {
     assert!(!error.to_string().contains('\u{1b}'));
     assert!(error.coloured().contains('\u{1b}'));
 }
+
+/// A route to servers that users name, with these further lines.
+fn named(lines: &str) -> String {
+    format!("{REST}[[route]]\nserver_in_user = true\n{lines}\n")
+}
+
+#[test]
+fn an_open_proxy() {
+    let expected = "\
+error: `allowed_servers`: `*` would let everybody use popgate to reach any server
+ --> popgate.toml:9:20
+  |
+9 | allowed_servers = [\"*\"]
+  |                    ^^^
+  |
+  = hint: name the servers, or a domain of theirs as in `*.example.org`";
+    assert_eq!(message(&named("allowed_servers = [\"*\"]")), expected);
+    for lines in ["", "allowed_servers = []"] {
+        one(
+            &named(lines),
+            "`[[route]]` has no `allowed_servers`, the servers that users may name",
+            "list them, for example `allowed_servers = [\"*.example.org:995\"]`",
+        );
+    }
+}
+
+#[test]
+fn a_route_of_two_kinds() {
+    one(
+        &named("allowed_servers = [\"pop.example.org\"]\nupstream = \"mail\""),
+        "`upstream` contradicts `server_in_user`, where the user names the server",
+        "remove it; a route for names without a server may follow this one",
+    );
+    one(
+        &format!("{REST}[[route]]\nuser = \"*\"\nupstream = \"mail\"\nallowed_servers = [\"pop.example.org\"]\n"),
+        "`allowed_servers` has no effect without `server_in_user = true`",
+        "add that in the place of `upstream`; an upstream has its `ca` in its own section",
+    );
+    one(
+        &named("allowed_servers = [\"pop.example.org:110 cleartext\"]\nca = \"ca.pem\""),
+        "`ca` checks nothing, since all of `allowed_servers` are `cleartext`",
+        "remove `ca`, or the word `cleartext`",
+    );
+    one(
+        &named("allowed_servers = [\"pop.example.org:110 plain\"]"),
+        "`allowed_servers`: unknown word `plain`",
+        "behind the server may stand `stls`, `implicit` or `cleartext`, which encrypts nothing",
+    );
+}
+
+#[test]
+fn an_upstream_that_is_popgate_itself() {
+    let text = "[[listener]]\nname = \"pop3\"\naddress = \"0.0.0.0:1110\"\nupstream = \"mail\"\n\
+                [[upstream]]\nname = \"mail\"\naddress = \"127.0.0.1:1110\"\n";
+    let expected = "\
+error: `address`: `127.0.0.1:1110` is popgate's own listener `pop3`
+ --> popgate.toml:7:11
+  |
+3 | address = \"0.0.0.0:1110\"
+  |           -------------- the listener
+...
+7 | address = \"127.0.0.1:1110\"
+  |           ^^^^^^^^^^^^^^^^
+  |
+  = hint: write the address of the mail server itself";
+    assert_eq!(message(text), expected);
+}

@@ -98,7 +98,7 @@ impl Message {
     }
 
     /// A fact about the session or the message: `user`, `client`, `listener`, `upstream`, `tls`, `command`,
-    /// `uidl`, `ambiguous`, `truncated`. None when it is not known.
+    /// `uidl`, `ambiguous`, `truncated`, `sdps-sender`, `sdps-recipient`. None when it is not known.
     #[must_use]
     pub fn fact(&self, name: &str) -> Option<String> {
         self.host.fact(name)

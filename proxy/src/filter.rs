@@ -59,6 +59,10 @@ pub struct Facts {
     pub command: FetchCommand,
     /// The upstream's unique id of the message, where the session has seen it.
     pub uidl: Option<String>,
+    /// The envelope's sender, where the upstream has told it; `<>` for none.
+    pub sdps_sender: Option<String>,
+    /// The envelope's recipient, where the upstream has told it.
+    pub sdps_recipient: Option<String>,
 }
 
 /// The command that made the proxy fetch a message.
@@ -85,6 +89,8 @@ impl Facts {
                 FetchCommand::Top => "TOP".into(),
             }),
             "uidl" => self.uidl.clone(),
+            "sdps-sender" => self.sdps_sender.clone(),
+            "sdps-recipient" => self.sdps_recipient.clone(),
             _ => None,
         }
     }

@@ -11,6 +11,7 @@ mod limits;
 mod listen;
 mod login_delay;
 mod proxy_protocol;
+mod reach;
 mod server_tls;
 mod stream;
 mod tls;
@@ -18,13 +19,14 @@ mod tls;
 pub use authority::{AuthorityError, OwnCertificate, own_certificate};
 pub use certificate::{CertificateFault, CertificateFiles, CertificateSource};
 pub use client_tls::{Agreed, ClientTls, ClientTlsError, Examination, Examiner, Presented, Reason, Refusal};
-pub use connect::{ConnectError, connect};
+pub use connect::{ConnectError, connect, connect_where};
 pub use legacy_tls::{LegacyChoice, legacy_choice};
-pub use limits::{Admission, Door, Permit, TooMany, UserLimits, UserPermit};
+pub use limits::{Admission, Door, Permit, TooMany, UpstreamLimits, UpstreamPermit, UserLimits, UserPermit};
 pub use listen::{BindError, accept, bind};
 pub use login_delay::{LoginDelays, Penalty};
 pub use proxy_protocol::{
     Header, HeaderError, Progress, ReadHeaderError, header_v1, header_v2, is_trusted, parse, read_header,
 };
+pub use reach::{Chosen, Forbidden, OwnAddresses};
 pub use server_tls::{AcceptError, ServerTls};
 pub use stream::Stream;

@@ -12,10 +12,11 @@ mod maildrop;
 mod transaction;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::pop3::{Command, CommandError, LONG_LINE, LineFault, MessageNumber, Secret, Status, line_limit};
+use crate::pop3::{Command, CommandError, Envelope, LONG_LINE, LineFault, MessageNumber, Secret, Status, line_limit};
 
 use authorization::Authorization;
 pub(crate) use authorization::timestamp;
@@ -43,7 +44,7 @@ pub struct Policy {
     pub encryption_required: bool,
     /// Whether passwords are accepted over an unencrypted connection that is not loopback.
     pub allow_cleartext: bool,
-    /// Whether the upstream is known before the user is.
+    /// Whether the upstream is connected to, and greets, before the user is known.
     pub fixed_upstream: bool,
     /// Whether a Kerberos exchange comes first, which proves to the upstream who the client is.
     pub kpop: bool,
@@ -72,6 +73,8 @@ pub struct FetchPolicy {
     pub top_by: TopBy,
     /// Answer RETR of what TOP has fetched without asking again.
     pub retr_once: bool,
+    /// The upstream tells envelopes.
+    pub sdps: bool,
 }
 
 /// Something that happened.
@@ -196,6 +199,8 @@ pub struct Fetch {
     pub extent: Extent,
     /// The upstream's unique id of it, where the session has seen it.
     pub uidl: Option<Bytes>,
+    /// Its envelope, where the upstream has told it.
+    pub envelope: Option<Arc<Envelope>>,
 }
 
 /// How much of a message the client wants.
@@ -366,7 +371,7 @@ impl Session {
             Event::Penalized { reply, last } => self.penalized(reply, last),
             Event::Reply(purpose, line) => self.reply(purpose, line),
             Event::Collected(purpose, lines) => self.collected(purpose, &lines),
-            Event::Listed(listing) => self.listed(&listing),
+            Event::Listed(listing) => self.listed(listing),
             Event::Fetched { number, size, kept } => self.fetched(number, size, kept),
             Event::NotFetched(reply) => vec![client(reply)],
             Event::Relayed | Event::Sent => Vec::new(),

@@ -3,11 +3,13 @@
 mod connection;
 mod open;
 mod routing;
+mod server;
 mod survey;
 
 pub use popgate_config::{Keepalive, TopFetch};
 
 pub use connection::{Connection, Fault};
-pub use open::{OpenError, Opener, Origin, Rules};
+pub use open::{OpenError, Opener, Origin, Rules, Shared};
 pub use routing::{Destination, Router};
+pub use server::{NamedServer, Server};
 pub use survey::{Answer, Greeting, Handshake, Survey, SurveyError, Surveyor, TlsFailure};

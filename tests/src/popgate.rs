@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use tempfile::TempDir;
 
@@ -118,6 +119,20 @@ impl Popgate {
     #[must_use]
     pub fn ca(&self) -> &Path {
         self.ca.as_deref().expect("popgate announced its authority")
+    }
+
+    /// Gives it another configuration and waits until that is in force.
+    ///
+    /// # Panics
+    ///
+    /// If it does not take it over in time.
+    pub fn reload(&self, config: &str) {
+        let done = |log: &str| log.matches("configuration reloaded").count();
+        let before = done(&self.log());
+        let _path = configuration(self.folder(), config);
+        self.process.hang_up();
+        let reloaded = process::poll(Instant::now() + PATIENCE, || (done(&self.log()) > before).then_some(()));
+        assert!(reloaded.is_some(), "the configuration was not taken over:\n{}", self.log());
     }
 
     /// The test's folder.

@@ -117,6 +117,11 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
+    /// Asks it with SIGHUP to read its configuration again.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// Ends it at once, and waits a moment for what it has started.
     pub fn kill(&mut self) {
         let _gone_already = self.child.kill();

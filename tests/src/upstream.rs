@@ -45,14 +45,24 @@ impl Upstream {
     /// If nobody connects in time.
     #[must_use]
     pub fn accept(&self) -> Connection {
-        let (stream, _) = poll(Instant::now() + PATIENCE, || match self.listener.accept() {
-            Ok(accepted) => Some(accepted),
+        poll(Instant::now() + PATIENCE, || self.try_accept()).expect("upstream: nobody connected")
+    }
+
+    /// The next connection, if somebody has connected already.
+    ///
+    /// # Panics
+    ///
+    /// If the listener is broken.
+    #[must_use]
+    pub fn try_accept(&self) -> Option<Connection> {
+        match self.listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false).expect("a socket takes options");
+                Some(Connection::over("upstream", stream))
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => None,
             Err(error) => panic!("upstream: {error}"),
-        })
-        .expect("upstream: nobody connected");
-        stream.set_nonblocking(false).expect("a socket takes options");
-        Connection::over("upstream", stream)
+        }
     }
 
     /// # Panics

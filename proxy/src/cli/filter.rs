@@ -150,6 +150,8 @@ async fn run(chain: &Chain, mail: &Mail, user: Option<&str>) -> Outcome {
         tls: false,
         command: FetchCommand::Retr,
         uidl: None,
+        sdps_sender: None,
+        sdps_recipient: None,
     };
     chain.select(user, "filter", false).run(mail.message(), facts, &FirstFailure).await
 }

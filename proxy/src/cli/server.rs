@@ -169,6 +169,8 @@ impl Server {
     }
 
     fn open(&mut self, sockets: Vec<(Bound, String, TcpListener)>) {
+        let there = self.ports.iter().map(|port| port.bound.address);
+        self.lasting.upstreams.own.set(there.chain(sockets.iter().map(|(bound, ..)| bound.address)).collect());
         for (bound, wanted, socket) in sockets {
             info!(listener = bound.name, address = %bound.address, tls = bound.tls, "listening");
             let accepting =

@@ -24,6 +24,7 @@ pub use trust::{Reason, Refusal};
 use trust::{Trust, Verifier};
 
 /// TLS 1.2 and 1.3 towards one upstream. Sessions are resumed where the server offers it.
+#[derive(Clone)]
 pub struct ClientTls {
     connector: TlsConnector,
     name: ServerName<'static>,
@@ -83,6 +84,25 @@ impl ClientTls {
     pub fn new(upstream: &Upstream) -> Result<Self, ClientTlsError> {
         let name = upstream.server_name.as_deref().unwrap_or(&upstream.address.host);
         Self::with(name, upstream.ca.as_deref(), &upstream.pin_sha256)
+    }
+
+    /// TLS for servers that users name: trusting the system's roots, or those of `ca` in their place. It is of use
+    /// [with a name](Self::to_server) only.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be used.
+    pub fn for_any(ca: Option<&Path>) -> Result<Self, ClientTlsError> {
+        Self::with("server.invalid", ca, &[])
+    }
+
+    /// The same trust for a server that has to have this name.
+    ///
+    /// # Errors
+    ///
+    /// When no certificate can bear the name.
+    pub fn to_server(&self, name: &str) -> Result<Self, ClientTlsError> {
+        Ok(Self { connector: self.connector.clone(), name: server_name(name)? })
     }
 
     fn with(name: &str, ca: Option<&Path>, pins: &[Pin]) -> Result<Self, ClientTlsError> {

@@ -11,6 +11,8 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::reach::Forbidden;
+
 /// How long an address is alone before the next is tried beside it. Source: RFC 8305 section 5.
 const STAGGER: Duration = Duration::from_millis(250);
 /// The most addresses of a name that are tried.
@@ -45,6 +47,16 @@ pub enum ConnectError {
         /// What the system says of the last one.
         error: io::Error,
     },
+    /// It has no address that may be connected to.
+    #[error("`{address}` is not connected to: {why} (found {found})")]
+    Forbidden {
+        /// The address as it is configured.
+        address: String,
+        /// The resolved addresses.
+        found: String,
+        /// What is against the last of them.
+        why: Forbidden,
+    },
     /// No answer in time.
     #[error("`{address}` did not answer within {within:?}")]
     TimedOut {
@@ -63,6 +75,9 @@ impl ConnectError {
             Self::NameNotFound { .. } => "check the spelling of the upstream's address and this machine's DNS",
             Self::Refused { .. } => "is the server running, and is the port right (110, or 995 for implicit TLS)?",
             Self::Unreachable { .. } => "check the network and the firewall between this machine and the server",
+            Self::Forbidden { .. } => {
+                "a server is never popgate itself, and one that clients name is not of this machine"
+            }
             Self::TimedOut { .. } => "a firewall may swallow the connection; `limits.connect` is the time given",
         }
     }
@@ -75,6 +90,19 @@ impl ConnectError {
 ///
 /// When the name is not known or no address answers.
 pub async fn connect(address: &Address, within: Duration) -> Result<TcpStream, ConnectError> {
+    connect_where(address, within, |_| Ok(())).await
+}
+
+/// The same for those addresses of a name that pass a check. They are looked up once, and no other is connected to.
+///
+/// # Errors
+///
+/// Those of [`connect`], and [`ConnectError::Forbidden`] if no address passes.
+pub async fn connect_where(
+    address: &Address,
+    within: Duration,
+    check: impl Fn(SocketAddr) -> Result<(), Forbidden>,
+) -> Result<TcpStream, ConnectError> {
     let deadline = Instant::now() + within;
     let timed_out = || ConnectError::TimedOut { address: shown(address), within };
     let host = bare(&address.host);
@@ -84,8 +112,19 @@ pub async fn connect(address: &Address, within: Duration) -> Result<TcpStream, C
     if addresses.is_empty() {
         return Err(not_found(io::Error::new(io::ErrorKind::NotFound, "it has no address")));
     }
-    let tried = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    match timeout_at(deadline, race(addresses, within)).await {
+    let found = listed(&addresses);
+    let (mut permitted, mut refused) = (VecDeque::new(), None);
+    for resolved in addresses {
+        match check(resolved) {
+            Ok(()) => permitted.push_back(resolved),
+            Err(why) => refused = Some(why),
+        }
+    }
+    if let (true, Some(why)) = (permitted.is_empty(), refused) {
+        return Err(ConnectError::Forbidden { address: shown(address), found, why });
+    }
+    let tried = listed(&permitted);
+    match timeout_at(deadline, race(permitted, within)).await {
         Err(_) => Err(timed_out()),
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -98,8 +137,9 @@ pub async fn connect(address: &Address, within: Duration) -> Result<TcpStream, C
 
 /// Starts an attempt at each address in turn, the next one early when one fails; the first connection wins.
 async fn race(mut waiting: VecDeque<SocketAddr>, within: Duration) -> io::Result<TcpStream> {
-    let addresses = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
-    let stagger = STAGGER.min(within / (addresses + 1));
+    let addresses = u32::try_from(waiting.len()).unwrap_or(u32::MAX).max(1);
+    // The last one still has half of the time.
+    let stagger = STAGGER.min(within / 2 / addresses);
     // Dropping the set ends the attempts that are left.
     let mut attempts = JoinSet::new();
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
@@ -143,6 +183,10 @@ fn ordered(resolved: impl Iterator<Item = SocketAddr>) -> VecDeque<SocketAddr> {
         ordered.extend(second.pop_front());
     }
     ordered
+}
+
+fn listed(addresses: &VecDeque<SocketAddr>) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A host without the brackets of an IPv6 literal.
@@ -202,23 +246,49 @@ mod tests {
         assert!(unknown.to_string().contains(&format!("`{name}`")), "{unknown}");
     }
 
-    #[tokio::test]
-    async fn the_time_given_is_kept() {
-        // A listener whose queue is full answers no more.
+    /// An address that answers no more: the queue of its listener is full. All of it has to be kept.
+    async fn silent() -> (SocketAddr, socket2::Socket, Vec<TcpStream>) {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         socket.listen(0).unwrap();
-        let port = socket.local_addr().unwrap().as_socket().unwrap().port();
-        let within = Duration::from_millis(50);
-        let mut kept = Vec::new();
-        let error = loop {
-            match connect(&address("127.0.0.1", port), within).await {
-                Ok(stream) => kept.push(stream),
-                Err(error) => break error,
-            }
-            assert!(kept.len() < 64, "the queue never filled");
-        };
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let mut queue = Vec::new();
+        while let Ok(stream) = timeout_at(Instant::now() + STAGGER, TcpStream::connect(address)).await {
+            queue.push(stream.unwrap());
+            assert!(queue.len() < 64, "the queue never filled");
+        }
+        (address, socket, queue)
+    }
+
+    #[tokio::test]
+    async fn the_time_given_is_kept() {
+        let (silent, _socket, _queue) = silent().await;
+        let error = connect(&address("127.0.0.1", silent.port()), Duration::from_millis(50)).await.unwrap_err();
         assert!(matches!(error, ConnectError::TimedOut { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_last_of_fifty_addresses_has_its_chance() {
+        let (silent, _socket, _queue) = silent().await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let last = listener.local_addr().unwrap();
+        let mut addresses = VecDeque::from(vec![silent; 49]);
+        addresses.push_back(last);
+        let within = Duration::from_secs(1);
+        let stream = timeout_at(Instant::now() + within, race(addresses, within)).await.unwrap().unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), last);
+    }
+
+    #[tokio::test]
+    async fn what_is_checked_is_what_is_connected_to() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let all = connect_where(&address("localhost", port), WITHIN, |_| Err(Forbidden::Local)).await.unwrap_err();
+        assert!(matches!(all, ConnectError::Forbidden { why: Forbidden::Local, .. }), "{all}");
+        assert!(all.to_string().contains(&format!("(found 127.0.0.1:{port}")) || all.to_string().contains("[::1]"));
+        let some = |address: SocketAddr| if address.is_ipv6() { Err(Forbidden::Own) } else { Ok(()) };
+        let stream = connect_where(&address("localhost", port), WITHIN, some).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
     }
 
     #[test]

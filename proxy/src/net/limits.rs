@@ -1,4 +1,5 @@
-//! Admission: how many sessions there may be, in all, of one address and of one user.
+//! Admission: how many sessions there may be, in all, of one address and of one user; and how many connections to one
+//! upstream.
 //!
 //! A permit counts for as long as it lives. What a refused client is told, others decide.
 
@@ -120,6 +121,50 @@ impl UserLimits {
     }
 }
 
+/// Connections to each upstream. A clone counts with the original.
+#[derive(Clone, Debug)]
+pub struct UpstreamLimits {
+    all: Slots<String>,
+    unauthenticated: Slots<String>,
+}
+
+/// The right to a connection to an upstream; given back when dropped.
+#[derive(Debug)]
+pub struct UpstreamPermit {
+    _all: Slot<String>,
+    unauthenticated: Option<Slot<String>>,
+}
+
+impl UpstreamLimits {
+    /// Nothing is connected yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { all: Slots::new(0), unauthenticated: Slots::new(0) }
+    }
+
+    /// A connection on which nobody has logged in, if there are not `all` already, nor `unauthenticated` of its kind.
+    /// 0: no limit. They are counted in any case, since the next configuration may have limits.
+    #[must_use]
+    pub fn admit(&self, upstream: &str, all: usize, unauthenticated: usize) -> Option<UpstreamPermit> {
+        let all = self.all.take_within(upstream.to_owned(), all)?;
+        let unauthenticated = self.unauthenticated.take_within(upstream.to_owned(), unauthenticated)?;
+        Some(UpstreamPermit { _all: all, unauthenticated: Some(unauthenticated) })
+    }
+}
+
+impl Default for UpstreamLimits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl UpstreamPermit {
+    /// Somebody has logged in.
+    pub fn authenticated(&mut self) {
+        self.unauthenticated = None;
+    }
+}
+
 type Used<K> = Arc<Mutex<HashMap<K, usize>>>;
 
 /// Counts what is in use under each key. Holds only keys in use, so that it is bounded by the sessions.
@@ -137,9 +182,14 @@ impl<K: Clone + Eq + Hash> Slots<K> {
         if self.limit == 0 {
             return Some(Slot { counted: None });
         }
+        self.take_within(key, self.limit)
+    }
+
+    /// The same with a limit of the moment. 0: none.
+    fn take_within(&self, key: K, limit: usize) -> Option<Slot<K>> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let count = used.get(&key).copied().unwrap_or(0);
-        if count >= self.limit {
+        if limit > 0 && count >= limit {
             return None;
         }
         used.insert(key.clone(), count + 1);
@@ -228,5 +278,23 @@ mod tests {
         let limits = UserLimits::new(0);
         let all: Vec<_> = (0..1000).map_while(|_| limits.admit("alice")).collect();
         assert_eq!(all.len(), 1000);
+    }
+
+    #[test]
+    fn connections_to_an_upstream_count_until_they_end_or_somebody_has_logged_in() {
+        let limits = UpstreamLimits::new();
+        let mut first = limits.admit("a", 3, 1).unwrap();
+        assert!(limits.admit("a", 3, 1).is_none());
+        let _other = limits.admit("b", 3, 1).unwrap();
+        first.authenticated();
+        let mut second = limits.admit("a", 3, 1).unwrap();
+        second.authenticated();
+        // What came while there was no limit counts when there is one.
+        let third = limits.clone().admit("a", 0, 0).unwrap();
+        assert!(limits.admit("a", 3, 0).is_none());
+        drop(third);
+        assert!(limits.admit("a", 3, 1).is_some());
+        drop((first, second));
+        assert_eq!(limits.all.used.lock().unwrap().len(), 1);
     }
 }

@@ -66,6 +66,8 @@ async fn examine(filter: &dyn Filter, mail: impl Into<Vec<u8>>) -> Result<Decisi
         tls: true,
         command: FetchCommand::Retr,
         uidl: None,
+        sdps_sender: None,
+        sdps_recipient: None,
     };
     let message = Message::from_bytes(mail.into());
     filter.examine(Input { message, facts: Arc::new(facts), findings: Arc::new([]) }).await

@@ -3,6 +3,7 @@
 //! What stands in a `select!` here is cancellation-safe: reads into buffers that survive, and timers.
 
 mod client;
+mod connect;
 mod held;
 mod job;
 mod kpop;
@@ -26,7 +27,7 @@ use crate::message;
 use crate::net::{self, LoginDelays, Stream};
 use crate::pop3::MessageNumber;
 use crate::store::{Poison, Quarantine};
-use crate::upstream::{Connection, Destination, Fault, Opener, Origin, Router, TopFetch};
+use crate::upstream::{Connection, Fault, Opener, Router, TopFetch};
 
 use client::{Client, Gone};
 use job::Kept;
@@ -159,6 +160,7 @@ pub async fn serve(services: Arc<Services>, arrival: Arrival) {
         destination: arrival.destination,
         listener: arrival.listener,
         tls: arrival.tls,
+        routed: arrival.upstream.is_none(),
         upstream_name: arrival.upstream,
         upstream: None,
         user: None,
@@ -193,6 +195,8 @@ struct Driver {
     destination: SocketAddr,
     listener: Arc<str>,
     tls: Option<Arc<net::ServerTls>>,
+    /// The user decides about the upstream.
+    routed: bool,
     upstream_name: Option<String>,
     upstream: Option<Connection>,
     user: Option<Vec<u8>>,
@@ -380,48 +384,6 @@ impl Driver {
         Ok(self)
     }
 
-    async fn connect(&mut self, user: Option<Vec<u8>>) -> Result<Event, Break> {
-        let destination = match (&user, &self.upstream_name) {
-            (None, Some(name)) => Destination { upstream: name.clone(), user: Vec::new() },
-            (Some(user), _) => match self.services.router.find(user) {
-                Some(destination) => destination,
-                // The same words and the same wait as for a wrong password.
-                None => {
-                    let reply = "-ERR [AUTH] login failed".into();
-                    return Ok(Event::NotConnected { reply, refused: true });
-                }
-            },
-            (None, None) => return Err(Break::OutOfStep("nowhere to connect to")),
-        };
-        let services = Arc::clone(&self.services);
-        let origin = Origin { client: self.address, destination: self.destination };
-        let name = &destination.upstream;
-        let open = async {
-            match self.upstream.take() {
-                // The Kerberos exchange was held over it.
-                Some(reached) => services.opener.greet(name, reached, origin).await,
-                None => services.opener.open(name, origin).await,
-            }
-        };
-        let opened = tokio::select! {
-            opened = open => opened,
-            gone = self.client.watch() => return Err(gone.into()),
-        };
-        match opened {
-            Ok((connection, greeting)) => {
-                self.upstream = Some(connection);
-                let apop = services.opener.rules(&destination.upstream).apop;
-                self.upstream_name = Some(destination.upstream);
-                Ok(Event::Connected { greeting, user: user.map(|_| destination.user), apop })
-            }
-            Err(error) => {
-                warn!(upstream = destination.upstream, %error, "no connection to the upstream");
-                let reply = "-ERR [SYS/TEMP] the mail server is not available, try again later".into();
-                Ok(Event::NotConnected { reply, refused: false })
-            }
-        }
-    }
-
     fn admit(&mut self, user: Option<Vec<u8>>) -> Event {
         let name = user.as_deref().map(String::from_utf8_lossy);
         let upstream = self.upstream_name.as_deref().unwrap_or_default();
@@ -437,6 +399,9 @@ impl Driver {
         span.record("user", name.as_deref());
         span.record("upstream", upstream);
         debug!("logged in");
+        if let Some(upstream) = &mut self.upstream {
+            upstream.authenticated();
+        }
         self.user = user;
         Event::Admitted(FetchPolicy {
             filtered: !self.selection.is_empty(),
@@ -446,6 +411,7 @@ impl Driver {
                 TopFetch::Auto => TopBy::Either,
             },
             retr_once: rules.retr_once,
+            sdps: rules.sdps,
         })
     }
 

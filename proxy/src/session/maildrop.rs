@@ -4,15 +4,19 @@
 //! RETR sends.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::pop3::MessageNumber;
+use crate::pop3::{Envelope, EnvelopeReader, MessageNumber};
 
 /// How many unique ids are remembered; filters of messages beyond it see none.
 const MAX_UIDLS: usize = 20_000;
 /// The longest unique id (RFC 1939 section 7), in octets. Longer ones are passed on and not remembered.
 const MAX_UIDL: usize = 70;
+
+/// How many envelopes are remembered.
+const MAX_ENVELOPES: usize = 1000;
 
 /// A list that is being read.
 #[derive(Clone, Debug)]
@@ -28,6 +32,27 @@ pub enum Listing {
         /// Octets so far.
         octets: u64,
     },
+    /// `*ENV`, which tells the envelope of a message.
+    Envelope {
+        /// The message.
+        number: MessageNumber,
+        /// What was read so far.
+        reader: EnvelopeReader,
+        /// The client has asked for it.
+        shown: bool,
+    },
+}
+
+impl Listing {
+    /// True if the client gets the lines.
+    #[must_use]
+    pub fn is_shown(&self) -> bool {
+        match self {
+            Self::Sizes | Self::Uidls => true,
+            Self::Sum { .. } => false,
+            Self::Envelope { shown, .. } => *shown,
+        }
+    }
 }
 
 /// What the session knows about messages.
@@ -38,6 +63,8 @@ pub struct Maildrop {
     kept: HashSet<MessageNumber>,
     deleted: HashSet<MessageNumber>,
     uidls: HashMap<MessageNumber, Bytes>,
+    /// Those that were asked for, and what the answer was.
+    envelopes: HashMap<MessageNumber, Option<Arc<Envelope>>>,
 }
 
 impl Maildrop {
@@ -90,6 +117,19 @@ impl Maildrop {
         }
     }
 
+    /// Remembers that an envelope was asked for, or what it is.
+    pub(super) fn note_envelope(&mut self, number: MessageNumber, envelope: Option<Envelope>) {
+        if self.envelopes.len() >= MAX_ENVELOPES {
+            self.envelopes.clear();
+        }
+        self.envelopes.insert(number, envelope.map(Arc::new));
+    }
+
+    /// The envelope, if it was asked for: then it is there or the upstream does not tell it.
+    pub(super) fn envelope(&self, number: MessageNumber) -> Option<Option<Arc<Envelope>>> {
+        self.envelopes.get(&number).cloned()
+    }
+
     /// One line of a list: what the client gets for it.
     pub(super) fn list_line(&mut self, listing: &mut Listing, line: Bytes) -> Option<Bytes> {
         match listing {
@@ -104,6 +144,10 @@ impl Maildrop {
                 let listed = std::str::from_utf8(listed).ok().and_then(|digits| digits.parse().ok());
                 *octets = octets.saturating_add(self.size(number).or(listed).unwrap_or(0));
                 None
+            }
+            Listing::Envelope { reader, shown, .. } => {
+                reader.line(&line);
+                shown.then_some(line)
             }
         }
     }
@@ -153,6 +197,17 @@ mod tests {
         }
         let seen = ["1", "2", "3", "4"].map(|n| maildrop.uidl(number(n)));
         assert_eq!(seen, [Some("abc".into()), Some("spaced".into()), None, None]);
+    }
+
+    #[test]
+    fn a_bounded_number_of_envelopes_is_remembered() {
+        let mut maildrop = Maildrop::default();
+        for n in 1..=3 * MAX_ENVELOPES {
+            let number = number(&n.to_string());
+            maildrop.note_envelope(number, None);
+            assert_eq!(maildrop.envelope(number), Some(None));
+        }
+        assert!(maildrop.envelopes.len() <= MAX_ENVELOPES);
     }
 
     #[test]

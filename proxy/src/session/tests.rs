@@ -328,3 +328,70 @@ fn behind_kerberos_a_name_may_come_in_clear_and_a_password_may_not() {
     let Effect::Client(reply) = connected(policy).capability_reply(&list) else { panic!("no reply") };
     assert_eq!(reply, "+OK capabilities\r\nUSER\r\nPIPELINING\r\n.\r\n");
 }
+
+/// What is asked before a message, and the event that brings its own command back.
+fn envelope_first(mut effects: Vec<Effect>, line: &str) -> (Vec<Effect>, Event) {
+    assert_eq!(shown(&effects), [line, "J: Reply", "J: Turn"]);
+    let Some(Effect::Job(Job::Turn(command))) = effects.pop() else { panic!("no turn") };
+    (effects, Event::Turn(command))
+}
+
+#[test]
+fn the_envelope_is_asked_for_before_the_message_and_once() {
+    let mut session = logged_in(FetchPolicy { filtered: true, sdps: true, ..FetchPolicy::default() });
+    let asked = say(&mut session, "RETR 1");
+    let (asked, turn) = envelope_first(asked, "U: *ENV 1");
+    assert!(!session.takes_line(), "nothing may overtake the message");
+    let effects = answer(&mut session, asked, "+OK");
+    let Some(Effect::Job(Job::List(mut listing))) = effects.into_iter().next() else { panic!("no list") };
+    for line in ["1", "host", "", "r@example.net"] {
+        assert_eq!(session.list_line(&mut listing, line.into()), None);
+    }
+    assert!(session.on(Event::Listed(listing)).is_empty() && !session.takes_line());
+    let asked = session.on(turn);
+    assert_eq!(shown(&asked), ["U: RETR 1", "J: Reply"]);
+    let Some(Effect::Job(Job::Fetch(fetch))) = answer(&mut session, asked, "+OK").into_iter().next() else {
+        panic!("no fetch")
+    };
+    let envelope = fetch.envelope.expect("it was told");
+    assert_eq!((envelope.sender.as_deref(), envelope.recipient.as_deref()), (Some("<>"), Some("r@example.net")));
+    session.on(Event::Fetched { number: fetch.number, size: 1, kept: false });
+    assert_eq!(shown(&say(&mut session, "RETR 1"))[0], "U: RETR 1");
+}
+
+#[test]
+fn an_envelope_that_is_refused_is_no_fault() {
+    let mut session = logged_in(FetchPolicy { filtered: true, sdps: true, ..FetchPolicy::default() });
+    let asked = say(&mut session, "TOP 2 0");
+    let (asked, turn) = envelope_first(asked, "U: *ENV 2");
+    assert!(answer(&mut session, asked, "-ERR what?").is_empty());
+    let asked = session.on(turn);
+    assert_eq!(shown(&asked), ["U: TOP 2 2147483647", "J: Reply"]);
+    let effects = answer(&mut session, asked, "+OK");
+    assert!(matches!(&effects[0], Effect::Job(Job::Fetch(Fetch { envelope: None, .. }))), "{effects:?}");
+    // Where no filter wants mail, nobody asks.
+    let mut session = logged_in(FetchPolicy { sdps: true, ..FetchPolicy::default() });
+    assert_eq!(shown(&say(&mut session, "RETR 1"))[0], "U: RETR 1");
+}
+
+#[test]
+fn what_the_client_has_asked_for_filters_know_too() {
+    let mut session = logged_in(FetchPolicy { filtered: true, ..FetchPolicy::default() });
+    let asked = say(&mut session, "*ENV 1");
+    let effects = answer(&mut session, asked, "+OK");
+    assert_eq!(shown(&effects), ["C: +OK", "J: List"]);
+    let Some(Effect::Job(Job::List(mut listing))) = effects.into_iter().nth(1) else { panic!("no list") };
+    for line in ["1", "host", "s@example.org", "r@example.net"] {
+        assert_eq!(session.list_line(&mut listing, line.into()), Some(line.into()));
+    }
+    session.on(Event::Listed(listing));
+    let asked = say(&mut session, "RETR 1");
+    assert_eq!(shown(&asked)[0], "U: RETR 1");
+    let effects = answer(&mut session, asked, "+OK");
+    let Some(Effect::Job(Job::Fetch(fetch))) = effects.into_iter().next() else { panic!("no fetch") };
+    assert_eq!(fetch.envelope.as_ref().and_then(|envelope| envelope.sender.as_deref()), Some("s@example.org"));
+    session.on(Event::Fetched { number: fetch.number, size: 1, kept: false });
+    // A refusal reaches who has asked.
+    let asked = say(&mut session, "*ENV 3");
+    assert_eq!(shown(&answer(&mut session, asked, "-ERR what?")), ["C: -ERR what?"]);
+}

@@ -1,7 +1,7 @@
 //! The TRANSACTION state (RFC 1939 section 5), and what the upstream says in it.
 
 use super::{Effect, Effects, Extent, Fetch, Job, Listing, Phase, Purpose, Session, TopBy, ask, client};
-use crate::pop3::{Command, MessageNumber, State, Status};
+use crate::pop3::{Command, EnvelopeReader, MessageNumber, State, Status};
 
 /// As many lines as TOP can ask for everywhere: the whole message, without being counted as delivered.
 const ALL_LINES: u64 = 2_147_483_647;
@@ -25,6 +25,8 @@ impl Session {
             Command::Uidl(Some(number)) => ask(line, Purpose::UidlOne(number)),
             Command::Uidl(None) if self.fetch.filtered => ask(line, Purpose::List(Listing::Uidls)),
             Command::Uidl(None) => ask(line, Purpose::Multi),
+            Command::Envelope(number) if self.fetch.filtered => ask(line, envelope_of(number, true)),
+            Command::Envelope(_) => ask(line, Purpose::Multi),
             Command::Retr(number) => self.retr(number),
             Command::Top { number, lines } => self.top(number, lines),
             Command::Dele(number) => ask(line, Purpose::Dele(number)),
@@ -45,7 +47,7 @@ impl Session {
     /// everything must leave the maildrop as it was; and what depends on messages still under way.
     fn waits(&self, command: &Command) -> bool {
         match command {
-            Command::Quit | Command::Extension { .. } => true,
+            Command::Quit | Command::Envelope(_) | Command::Extension { .. } => true,
             Command::Stat | Command::List(_) | Command::Retr(_) | Command::Top { .. } => self.fetch.filtered,
             _ => false,
         }
@@ -58,6 +60,9 @@ impl Session {
         if self.fetch.retr_once && self.maildrop.is_kept(number) {
             return vec![Effect::Job(Job::Kept(number, Extent::Whole))];
         }
+        if self.lacks_envelope(number) {
+            return self.envelope_before(number, Command::Retr(number));
+        }
         ask(format!("RETR {number}"), Purpose::Fetch(self.fetch_of(number, Extent::Whole)))
     }
 
@@ -69,6 +74,9 @@ impl Session {
         if self.maildrop.is_kept(number) {
             return vec![Effect::Job(Job::Kept(number, extent))];
         }
+        if self.lacks_envelope(number) {
+            return self.envelope_before(number, Command::Top { number, lines });
+        }
         let by_retr = match self.fetch.top_by {
             TopBy::Top => false,
             TopBy::Retr => true,
@@ -79,7 +87,22 @@ impl Session {
     }
 
     fn fetch_of(&self, number: MessageNumber, extent: Extent) -> Fetch {
-        Fetch { number, extent, uidl: self.maildrop.uidl(number) }
+        let envelope = self.maildrop.envelope(number).flatten();
+        Fetch { number, extent, uidl: self.maildrop.uidl(number), envelope }
+    }
+
+    /// True if filters could have the envelope of a message, and nobody has asked for it yet.
+    fn lacks_envelope(&self, number: MessageNumber) -> bool {
+        self.fetch.sdps && self.maildrop.envelope(number).is_none()
+    }
+
+    /// Asks for an envelope; the command waits meanwhile.
+    fn envelope_before(&mut self, number: MessageNumber, command: Command) -> Effects {
+        self.maildrop.note_envelope(number, None);
+        self.deferred = true;
+        let mut effects = ask(format!("*ENV {number}"), envelope_of(number, false));
+        effects.push(Effect::Job(Job::Turn(command)));
+        effects
     }
 
     /// The upstream has answered a command of this state.
@@ -88,12 +111,14 @@ impl Session {
         if !status.ok {
             return match purpose {
                 Purpose::Quit => vec![relayed(), Effect::Close],
+                // The client did not ask.
+                Purpose::List(Listing::Envelope { shown: false, .. }) => Vec::new(),
                 _ => vec![relayed()],
             };
         }
         match purpose {
             Purpose::Multi => vec![relayed(), Effect::Job(Job::Relay)],
-            Purpose::List(Listing::Sum { .. }) => list(Listing::Sum { messages: 0, octets: 0 }),
+            Purpose::List(listing) if !listing.is_shown() => list(listing),
             // The status line tells octets too, as a rule; those of the upstream.
             Purpose::List(Listing::Sizes) => {
                 let mut effects = vec![client("+OK")];
@@ -136,10 +161,14 @@ impl Session {
     }
 
     /// A list has been read through.
-    pub(super) fn listed(&self, listing: &Listing) -> Effects {
+    pub(super) fn listed(&mut self, listing: Listing) -> Effects {
         match listing {
             Listing::Sum { messages, octets } => vec![client(format!("+OK {messages} {octets}"))],
             Listing::Sizes | Listing::Uidls => Vec::new(),
+            Listing::Envelope { number, reader, .. } => {
+                self.maildrop.note_envelope(number, Some(reader.finish()));
+                Vec::new()
+            }
         }
     }
 
@@ -148,6 +177,10 @@ impl Session {
         self.maildrop.filtered(number, size, kept);
         Vec::new()
     }
+}
+
+fn envelope_of(number: MessageNumber, shown: bool) -> Purpose {
+    Purpose::List(Listing::Envelope { number, reader: EnvelopeReader::default(), shown })
 }
 
 fn list(listing: Listing) -> Effects {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
 use zeroize::Zeroize;
 
-use crate::net::Stream;
+use crate::net::{Stream, UpstreamPermit};
 use crate::pop3::{MAX_GREETING, MAX_REPLY_LINE};
 
 /// How much is read at once.
@@ -55,6 +55,8 @@ pub struct Connection {
     moved: Instant,
     stall: Duration,
     noop_after: Duration,
+    /// Counts for as long as the connection is there.
+    permit: Option<Box<UpstreamPermit>>,
 }
 
 impl Connection {
@@ -70,6 +72,19 @@ impl Connection {
             moved: Instant::now(),
             stall,
             noop_after: Duration::MAX,
+            permit: None,
+        }
+    }
+
+    /// The same with the right to it.
+    pub(super) fn with_permit(self, permit: Option<Box<UpstreamPermit>>) -> Self {
+        Self { permit, ..self }
+    }
+
+    /// Somebody has logged in.
+    pub fn authenticated(&mut self) {
+        if let Some(permit) = &mut self.permit {
+            permit.authenticated();
         }
     }
 
@@ -319,6 +334,11 @@ impl Connection {
     /// When octets of the server are left: they must not outlive a change of the stream (RFC 2595 section 4).
     pub(super) fn into_stream(self) -> Result<Stream, Fault> {
         if self.input.is_empty() { Ok(self.stream) } else { Err(Fault::Unasked) }
+    }
+
+    /// Takes the right to the connection out, for the one that follows over the same stream.
+    pub(super) fn take_permit(&mut self) -> Option<Box<UpstreamPermit>> {
+        self.permit.take()
     }
 }
 

@@ -1,15 +1,19 @@
 //! Reaching a server: connect, greet, and TLS where the configuration asks for it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use popgate_config::{Config, Keepalive, SendProxy, TopFetch, Upstream, UpstreamTls};
+use popgate_config::{Config, Greeting, Keepalive, RouteTo, SendProxy, TopFetch, Upstream, UpstreamTls};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use super::{Connection, Fault};
-use crate::net::{ClientTls, ClientTlsError, ConnectError, Stream, connect, header_v1, header_v2};
+use super::{Connection, Fault, NamedServer, Server};
+use crate::net::{
+    Chosen, ClientTls, ClientTlsError, ConnectError, Forbidden, OwnAddresses, Stream, UpstreamLimits, connect_where,
+    header_v1, header_v2,
+};
 use crate::pop3::{NotAStatus, Status};
 
 /// What a Dovecot that trusts this machine says in its greeting. Source: Dovecot's design document on XCLIENT.
@@ -21,6 +25,9 @@ pub enum OpenError {
     /// No upstream of this name.
     #[error("there is no upstream of this name")]
     Unknown,
+    /// `max_sessions` or `max_unauthenticated` is reached.
+    #[error("there are too many connections to it already")]
+    Full,
     /// No connection by TCP.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -49,7 +56,18 @@ pub enum OpenError {
     NoStls(String),
 }
 
-/// How messages of an upstream are fetched.
+impl OpenError {
+    /// Why the address may not be connected to, if that is it.
+    #[must_use]
+    pub fn forbidden(&self) -> Option<Forbidden> {
+        match self {
+            Self::Connect(ConnectError::Forbidden { why, .. }) => Some(*why),
+            _ => None,
+        }
+    }
+}
+
+/// How an upstream is used.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rules {
     /// By which command a message is fetched for TOP.
@@ -60,6 +78,10 @@ pub struct Rules {
     pub trust_headers: bool,
     /// The greeting keeps its timestamp for APOP.
     pub apop: bool,
+    /// The proxy greets clients, and connects when there are credentials.
+    pub own_greeting: bool,
+    /// The server is asked for the envelope of what filters see.
+    pub sdps: bool,
     /// What a client gets that waits for its message.
     pub keepalive: Keepalive,
     /// How long it waits for nothing, before that.
@@ -75,14 +97,28 @@ pub struct Origin {
     pub destination: SocketAddr,
 }
 
+/// What outlives a configuration: who is connected, and where popgate listens.
+#[derive(Clone, Debug, Default)]
+pub struct Shared {
+    /// Connections to each upstream.
+    pub connections: UpstreamLimits,
+    /// Where popgate itself listens.
+    pub own: OwnAddresses,
+}
+
+#[derive(Clone)]
 struct Target {
     upstream: Upstream,
     tls: Option<ClientTls>,
+    chosen: Chosen,
 }
 
-/// Opens connections to the configured upstreams.
+/// Opens connections to the configured upstreams, and to servers that users may name.
 pub struct Opener {
     targets: HashMap<String, Target>,
+    /// What servers that users name have in common, by the place of their route.
+    named: HashMap<usize, Target>,
+    shared: Shared,
     connect: Duration,
     stall: Duration,
 }
@@ -93,19 +129,50 @@ impl Opener {
     /// # Errors
     ///
     /// When the trust for one can't be set up: an unreadable `ca`, no roots of the system.
-    pub fn new(config: &Config) -> Result<Self, ClientTlsError> {
+    pub fn new(config: &Config, shared: Shared) -> Result<Self, ClientTlsError> {
         let mut targets = HashMap::new();
         for upstream in &config.upstreams {
             let tls = match upstream.tls {
                 UpstreamTls::None => None,
                 UpstreamTls::Stls | UpstreamTls::Implicit => Some(ClientTls::new(upstream)?),
             };
-            targets.insert(upstream.name.clone(), Target { upstream: upstream.clone(), tls });
+            let target = Target { upstream: upstream.clone(), tls, chosen: Chosen::ByOperator };
+            targets.insert(upstream.name.clone(), target);
         }
-        Ok(Self { targets, connect: config.limits.connect, stall: config.limits.stall })
+        let mut named = HashMap::new();
+        for (index, route) in config.routes.iter().enumerate() {
+            let RouteTo::ServerInUser(servers) = &route.to else { continue };
+            let encrypted = servers.allowed.iter().any(|entry| entry.tls != UpstreamTls::None);
+            let tls = if encrypted { Some(ClientTls::for_any(servers.common.ca.as_deref())?) } else { None };
+            named.insert(index, Target { upstream: servers.common.clone(), tls, chosen: Chosen::ByClient });
+        }
+        Ok(Self { targets, named, shared, connect: config.limits.connect, stall: config.limits.stall })
     }
 
-    /// How messages of this upstream are fetched.
+    fn target(&self, server: &Server) -> Result<Cow<'_, Target>, OpenError> {
+        match server {
+            Server::Configured(name) => self.targets.get(name).map(Cow::Borrowed).ok_or(OpenError::Unknown),
+            Server::Named(server) => self.named_target(server).map(Cow::Owned),
+        }
+    }
+
+    fn named_target(&self, server: &NamedServer) -> Result<Target, OpenError> {
+        let common = self.named.get(&server.route).ok_or(OpenError::Unknown)?;
+        let mut target = common.clone();
+        target.upstream.address = server.address.clone();
+        target.upstream.tls = server.tls;
+        target.tls = match (&common.tls, server.tls) {
+            (_, UpstreamTls::None) => None,
+            (Some(tls), _) => Some(tls.to_server(&server.address.host)?),
+            (None, _) => return Err(OpenError::Unknown),
+        };
+        if server.listed {
+            target.chosen = Chosen::ByOperator;
+        }
+        Ok(target)
+    }
+
+    /// How this upstream is used; for servers that users name, the defaults.
     #[must_use]
     pub fn rules(&self, name: &str) -> Rules {
         let rules = |target: &Target| Rules {
@@ -113,6 +180,8 @@ impl Opener {
             retr_once: target.upstream.retr_once,
             trust_headers: target.upstream.trust_headers,
             apop: target.upstream.apop,
+            own_greeting: target.upstream.greeting == Greeting::Own,
+            sdps: target.upstream.sdps,
             keepalive: target.upstream.keepalive,
             keepalive_after: target.upstream.keepalive_after,
         };
@@ -124,9 +193,9 @@ impl Opener {
     /// # Errors
     ///
     /// See [`OpenError`]. A greeting with `-ERR` is no error here.
-    pub async fn open(&self, name: &str, origin: Origin) -> Result<(Connection, Status), OpenError> {
-        let connection = self.reach(name, origin).await?;
-        self.greet(name, connection, origin).await
+    pub async fn open(&self, server: &Server, origin: Origin) -> Result<(Connection, Status), OpenError> {
+        let connection = self.reach(server, origin).await?;
+        self.greet(server, connection, origin).await
     }
 
     /// The first half of [`Self::open`]: connects, up to where the server greets. What nobody has asked for has not
@@ -135,9 +204,13 @@ impl Opener {
     /// # Errors
     ///
     /// See [`OpenError`].
-    pub async fn reach(&self, name: &str, origin: Origin) -> Result<Connection, OpenError> {
-        let target = self.targets.get(name).ok_or(OpenError::Unknown)?;
-        let socket = connect(&target.upstream.address, self.connect).await?;
+    pub async fn reach(&self, server: &Server, origin: Origin) -> Result<Connection, OpenError> {
+        let target = self.target(server)?;
+        let Upstream { max_sessions, max_unauthenticated, .. } = target.upstream;
+        let permit = self.shared.connections.admit(server.name(), max_sessions, max_unauthenticated);
+        let permit = permit.ok_or(OpenError::Full)?;
+        let check = |address| self.shared.own.check(address, target.chosen);
+        let socket = connect_where(&target.upstream.address, self.connect, check).await?;
         let mut stream = Stream::new(socket);
         if let Some(header) = header(target.upstream.send_proxy, origin) {
             // Before TLS: it is the connection that is proxied.
@@ -147,7 +220,7 @@ impl Opener {
         if let (Some(tls), UpstreamTls::Implicit) = (&target.tls, target.upstream.tls) {
             stream = self.handshake(tls, stream).await?;
         }
-        Ok(Connection::new(stream, self.connect))
+        Ok(Connection::new(stream, self.connect).with_permit(Some(Box::new(permit))))
     }
 
     /// The second half of [`Self::open`]: reads the greeting, and secures the connection where STLS does that.
@@ -157,11 +230,11 @@ impl Opener {
     /// See [`OpenError`].
     pub async fn greet(
         &self,
-        name: &str,
+        server: &Server,
         mut connection: Connection,
         origin: Origin,
     ) -> Result<(Connection, Status), OpenError> {
-        let target = self.targets.get(name).ok_or(OpenError::Unknown)?;
+        let target = self.target(server)?;
         let greeting = Status::parse(self.within("greeting", connection.greeting()).await?)?;
         if let (Some(tls), UpstreamTls::Stls, true) = (&target.tls, target.upstream.tls, greeting.ok) {
             connection.command(b"STLS")?;
@@ -170,10 +243,11 @@ impl Opener {
             if !answer.ok {
                 return Err(OpenError::NoStls(String::from_utf8_lossy(answer.text()).into_owned()));
             }
+            let permit = connection.take_permit();
             let stream = self.handshake(tls, connection.into_stream()?).await?;
-            connection = Connection::new(stream, self.stall);
+            connection = Connection::new(stream, self.stall).with_permit(permit);
         }
-        let greeting = self.introduce(target, &mut connection, greeting, origin).await?;
+        let greeting = self.introduce(&target, &mut connection, greeting, origin).await?;
         connection.set_stall(self.stall);
         connection.set_noop_after(target.upstream.noop_after);
         Ok((connection, greeting))

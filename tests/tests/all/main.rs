@@ -15,6 +15,7 @@ mod other_servers;
 mod patience;
 mod probe;
 mod real_server;
+mod routes;
 mod secrets;
 mod transcripts;
 mod upstreams;

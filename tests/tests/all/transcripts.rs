@@ -59,12 +59,17 @@ transcripts! {
     commands_before_login_are_refused
     credentials_may_hold_any_octet
     dele_and_rset
+    envelope_for_filters
+    envelope_that_the_client_asks_for
+    envelope_without_end
     error_texts_are_bounded
     error_texts_are_relayed_verbatim
     extensions_with_known_replies
     five_bad_commands_before_login_end_the_session
     greeting_is_relayed_verbatim
     greeting_longer_than_a_kilobyte
+    greeting_of_the_proxy_itself
+    greeting_of_the_proxy_itself_and_quit
     greeting_that_is_no_pop3_is_not_relayed
     greeting_that_refuses_reaches_the_client
     greeting_with_control_characters_is_cleaned
@@ -105,7 +110,9 @@ transcripts! {
     retr
     route_for_nobody
     route_that_refuses_may_be_tried_again
+    route_to_a_server_that_may_not_be_named
     route_with_auth_plain
+    route_with_plus_in_the_name
     route_with_user_and_pass
     server_that_offers_no_top
     server_that_offers_no_top_of_filtered_mail

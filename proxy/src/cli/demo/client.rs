@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::cli::server::Server;
 use crate::message::Message;
 use crate::pop3::Decoder;
-use crate::upstream::{Connection, Opener, Origin};
+use crate::upstream::{self, Connection, Opener, Origin, Shared};
 
 /// What came for one message.
 pub(super) enum Received {
@@ -48,9 +48,12 @@ async fn connect(server: &Server, folder: &Path) -> Result<Connection, String> {
         ca.display().to_string(),
     );
     let config = popgate_config::parse(&text, &folder.join("client.toml")).map_err(|error| error.to_string())?;
-    let opener = Opener::new(&config).map_err(|error| error.to_string())?;
+    let opener = Opener::new(&config, Shared::default()).map_err(|error| error.to_string())?;
     let (connection, _) = opener
-        .open("popgate", Origin { client: listener.address, destination: listener.address })
+        .open(
+            &upstream::Server::Configured("popgate".into()),
+            Origin { client: listener.address, destination: listener.address },
+        )
         .await
         .map_err(|error| format!("error: {error}"))?;
     Ok(connection)

@@ -8,6 +8,7 @@ use crate::cli::load::Plugins;
 use crate::message::Budget;
 use crate::net::{Admission, LoginDelays, UserLimits};
 use crate::session::driver::Overdue;
+use crate::upstream::Shared;
 
 /// Counts over all sessions.
 #[derive(Clone)]
@@ -37,6 +38,7 @@ impl Counts {
 #[derive(Default)]
 pub(in crate::cli) struct Lasting {
     pub(super) plugins: Plugins,
+    pub(super) upstreams: Shared,
     counts: Option<Counts>,
 }
 

@@ -48,7 +48,8 @@ impl Parts {
         }
         let chain = lasting.plugins.chain(config).await.map_err(StartError::Configuration)?;
         let (tls, authority) = certificate(config)?;
-        let opener = Opener::new(config).map_err(|error| StartError::Configuration(format!("error: {error}")))?;
+        let opener = Opener::new(config, lasting.upstreams.clone())
+            .map_err(|error| StartError::Configuration(format!("error: {error}")))?;
         let running =
             |what: &'static str| move |error: std::io::Error| StartError::Running(format!("error: {what}: {error}"));
         let limits = &config.limits;

@@ -92,13 +92,15 @@ async fn addresses(
 }
 
 fn policy(parts: &Parts, listener: &Listener, client: SocketAddr) -> Policy {
+    let upstream = listener.upstream.as_deref();
     Policy {
         client: client.ip().to_canonical(),
         implicit_tls: listener.tls == ListenerTls::Implicit,
         stls: matches!(listener.tls, ListenerTls::Stls | ListenerTls::StlsRequired),
         encryption_required: listener.tls == ListenerTls::StlsRequired,
         allow_cleartext: listener.allow_cleartext,
-        fixed_upstream: listener.upstream.is_some(),
+        // A Kerberos exchange needs the server at once.
+        fixed_upstream: upstream.is_some_and(|name| listener.kpop || !parts.services.opener.rules(name).own_greeting),
         kpop: listener.kpop,
         bad_commands: parts.bad_commands,
     }

@@ -79,6 +79,8 @@ fn facts() -> Facts {
         tls: false,
         command: FetchCommand::Retr,
         uidl: None,
+        sdps_sender: None,
+        sdps_recipient: None,
     }
 }
 

@@ -212,6 +212,8 @@ impl Driver {
                 Extent::Top(_) => FetchCommand::Top,
             },
             uidl: fetch.uidl.as_deref().map(|id| String::from_utf8_lossy(id).into_owned()),
+            sdps_sender: fetch.envelope.as_ref().and_then(|envelope| envelope.sender.clone()),
+            sdps_recipient: fetch.envelope.as_ref().and_then(|envelope| envelope.recipient.clone()),
         }
     }
 

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::{Break, Driver};
 use crate::pop3::kpop::{Refusal, Sendauth, SendauthFault, Turn};
-use crate::upstream::{Connection, Fault, OpenError, Origin};
+use crate::upstream::{Connection, Fault, OpenError, Origin, Server};
 
 /// Why a client did not get as far as POP3.
 #[derive(Debug, thiserror::Error)]
@@ -74,9 +74,10 @@ impl Driver {
 
     async fn exchange(&mut self, name: &str) -> Result<Connection, Break> {
         let services = &self.services;
+        let server = Server::Configured(name.to_owned());
         let origin = Origin { client: self.address, destination: self.destination };
         let mut upstream = tokio::select! {
-            reached = services.opener.reach(name, origin) => reached.map_err(Failure::from)?,
+            reached = services.opener.reach(&server, origin) => reached.map_err(Failure::from)?,
             gone = self.client.watch() => return Err(gone.into()),
         };
         let mut sendauth = Sendauth::default();

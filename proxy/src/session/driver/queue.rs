@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Break, Driver};
 use crate::pop3::{Next, Secret};
-use crate::session::{Effect, Event, Job, Listing};
+use crate::session::{Effect, Event, Job};
 
 impl Driver {
     /// Takes the client's lines in as far as the session wants them.
@@ -76,9 +76,13 @@ impl Driver {
         while let Some(effect) = self.queue.pop_front() {
             match effect {
                 Effect::Client(bytes) => self.client.queue(&bytes),
-                Effect::Job(Job::Relay | Job::List(Listing::Sizes | Listing::Uidls)) => {
+                Effect::Job(job) => {
                     // Its status line has left.
-                    self.mid_reply = true;
+                    self.mid_reply |= match job {
+                        Job::Relay => true,
+                        Job::List(listing) => listing.is_shown(),
+                        _ => false,
+                    };
                     return;
                 }
                 _ => return,

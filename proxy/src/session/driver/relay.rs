@@ -69,7 +69,7 @@ impl Driver {
 
     /// A list, line by line; the session says what the client gets of it.
     pub(super) async fn list(&mut self, mut listing: Listing) -> Result<Listing, Break> {
-        let shown = !matches!(listing, Listing::Sum { .. });
+        let shown = listing.is_shown();
         self.mid_reply = shown;
         while let Some(line) = self.line().await? {
             if let Some(line) = self.session.list_line(&mut listing, line) {
@@ -81,6 +81,11 @@ impl Driver {
                     output.extend_from_slice(b"\r\n");
                 });
                 self.client.send_batch().await?;
+            }
+            if let Listing::Envelope { reader, shown: false, .. } = &listing
+                && reader.lines() > MAX_COLLECTED.0
+            {
+                return Err(Break::OutOfStep("an envelope without end"));
             }
         }
         if shown {
