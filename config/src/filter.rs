@@ -38,6 +38,8 @@ pub struct Filter {
     pub oversize: Oversize,
     /// Whether its verdicts have effect.
     pub mode: Mode,
+    /// How much of a message it needs.
+    pub reads: Reads,
     /// Files that the filter may read, by the name that it knows them by.
     pub data: BTreeMap<String, PathBuf>,
     /// The filter's own configuration: an object, empty if there is none.
@@ -123,6 +125,20 @@ impl Keyword for Mode {
     const WORDS: &'static [(&'static str, Self)] = &[("enforce", Self::Enforce), ("observe", Self::Observe)];
 }
 
+/// How much of a message a filter needs, where the whole is not at hand.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Reads {
+    /// All of it: `"message"`.
+    #[default]
+    Message,
+    /// The header block: `"headers"`.
+    Headers,
+}
+
+impl Keyword for Reads {
+    const WORDS: &'static [(&'static str, Self)] = &[("message", Self::Message), ("headers", Self::Headers)];
+}
+
 impl Filter {
     /// Where a setting stands, in the configuration or in `config_file`.
     ///
@@ -159,6 +175,7 @@ impl Filter {
             only: read_only(&mut section, listeners),
             oversize: section.get("oversize").unwrap_or_default(),
             mode: section.get("mode").unwrap_or_default(),
+            reads: section.get("reads").unwrap_or_default(),
             data,
             settings,
             place: section.place().clone(),

@@ -12,6 +12,7 @@ use crate::pin::Pin;
 use crate::place::Place;
 use crate::section::Section;
 use crate::setting::{Refusal, Setting, text};
+use crate::size::Octets;
 
 /// A POP3 server behind the proxy.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +39,14 @@ pub struct Upstream {
     pub top_fetch: TopFetch,
     /// Whether a RETR of what TOP has fetched already is answered without asking the server again.
     pub retr_once: bool,
+    /// What filters see of a message when a client asks for its top.
+    pub top: Top,
+    /// Octets, by the server's LIST, above which TOP is answered as with [`Top::Headers`]; none: no limit.
+    pub top_max_size: Option<u64>,
+    /// Whose sizes STAT and LIST tell.
+    pub sizes: Sizes,
+    /// What a client sees of messages that were held in earlier sessions.
+    pub held: Held,
     /// What a client gets while its message is fetched and filtered for long.
     pub keepalive: Keepalive,
     /// After how long it gets that.
@@ -130,6 +139,48 @@ impl Keyword for Greeting {
     const WORDS: &'static [(&'static str, Self)] = &[("relay", Self::Relay), ("own", Self::Own)];
 }
 
+/// What filters see of a message when a client asks for its top.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Top {
+    /// The whole message, of which the client gets the top: `"filtered"`.
+    #[default]
+    Filtered,
+    /// The header block, those of them that need no more; the lines of the body are the server's: `"headers"`.
+    Headers,
+}
+
+impl Keyword for Top {
+    const WORDS: &'static [(&'static str, Self)] = &[("filtered", Self::Filtered), ("headers", Self::Headers)];
+}
+
+/// Whose sizes STAT and LIST tell.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Sizes {
+    /// The server's, until a message was filtered: `"upstream"`.
+    #[default]
+    Upstream,
+    /// What RETR will send, for which the proxy reads ahead: `"exact"`.
+    Exact,
+}
+
+impl Keyword for Sizes {
+    const WORDS: &'static [(&'static str, Self)] = &[("upstream", Self::Upstream), ("exact", Self::Exact)];
+}
+
+/// What a client sees of messages that were held in earlier sessions.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Held {
+    /// The notice: `"notice"`.
+    #[default]
+    Notice,
+    /// Nothing, not even their numbers: `"hide"`.
+    Hide,
+}
+
+impl Keyword for Held {
+    const WORDS: &'static [(&'static str, Self)] = &[("notice", Self::Notice), ("hide", Self::Hide)];
+}
+
 /// What a client gets that waits for a message, so that it does not give up. Both ways give up the right to refuse the
 /// message.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -190,6 +241,10 @@ impl Upstream {
             xclient: section.get("xclient").unwrap_or_default(),
             top_fetch: section.get("top_fetch").unwrap_or_default(),
             retr_once: section.get("retr_once").unwrap_or_default(),
+            top: section.get("top").unwrap_or_default(),
+            top_max_size: section.get("top_max_size").map(|Octets(octets)| octets).filter(|&octets| octets > 0),
+            sizes: section.get("sizes").unwrap_or_default(),
+            held: section.get("held").unwrap_or_default(),
             keepalive: section.get("keepalive").unwrap_or_default(),
             keepalive_after: section.positive("keepalive_after").unwrap_or(default.keepalive_after),
             noop_after: section.positive("noop_after").unwrap_or(default.noop_after),
@@ -207,6 +262,13 @@ impl Upstream {
             section.fault(&section.place_of("address"), message, "POP3 has port 110, POP3 over TLS 995");
         }
         upstream.check_tls(&section);
+        if upstream.keepalive == Keepalive::Headers && upstream.sizes == Sizes::Exact {
+            let message = format!(
+                "`keepalive`: `headers` of `{}` adds lines that `sizes = \"exact\"` can't count",
+                upstream.name
+            );
+            section.fault(&section.place_of("keepalive"), message, "write `keepalive = \"status-line\"`");
+        }
         section.finish();
         upstream
     }
@@ -225,6 +287,10 @@ impl Upstream {
             xclient: false,
             top_fetch: TopFetch::Auto,
             retr_once: false,
+            top: Top::Filtered,
+            top_max_size: None,
+            sizes: Sizes::Upstream,
+            held: Held::Notice,
             keepalive: Keepalive::None,
             keepalive_after: Duration::from_secs(15),
             noop_after: Duration::from_mins(2),

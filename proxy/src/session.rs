@@ -7,22 +7,26 @@
 mod authorization;
 mod capabilities;
 pub mod driver;
+mod fetch;
 mod login;
 mod maildrop;
+mod preparation;
+mod released;
 mod transaction;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::pop3::{Command, CommandError, Envelope, LONG_LINE, LineFault, MessageNumber, Secret, Status, line_limit};
+use crate::pop3::{Command, CommandError, LONG_LINE, LineFault, MessageNumber, Secret, Status, line_limit};
 
 use authorization::Authorization;
 pub(crate) use authorization::timestamp;
 pub use capabilities::{Standing, offered_capabilities};
+pub use fetch::{Announced, Extent, Fetch, FetchPolicy, TopBy};
 pub use login::{Credentials, Exchange, Login, Prompt};
-pub use maildrop::{Listing, Maildrop};
+pub use maildrop::{Hint, Listing, Maildrop, Released, Seen};
+use preparation::Deferred;
 
 /// How many commands may be under way towards an upstream that announces PIPELINING (RFC 2449 section 6.6).
 const WINDOW: usize = 16;
@@ -50,31 +54,6 @@ pub struct Policy {
     pub kpop: bool,
     /// How many bad commands end a session after login.
     pub bad_commands: u32,
-}
-
-/// By which command the whole message is fetched when a client asks for its top.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum TopBy {
-    /// TOP with all lines, which no server counts as a delivery.
-    Top,
-    /// RETR.
-    Retr,
-    /// TOP, and RETR where the upstream lists its capabilities without TOP.
-    #[default]
-    Either,
-}
-
-/// How messages of an upstream are fetched; known once the upstream is.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FetchPolicy {
-    /// Whether a filter wants to see this user's mail.
-    pub filtered: bool,
-    /// How a message is fetched for TOP.
-    pub top_by: TopBy,
-    /// Answer RETR of what TOP has fetched without asking again.
-    pub retr_once: bool,
-    /// The upstream tells envelopes.
-    pub sdps: bool,
 }
 
 /// Something that happened.
@@ -134,6 +113,14 @@ pub enum Event {
     },
     /// A message has been sent from what is kept.
     Sent,
+    /// What earlier sessions have found out.
+    Recalled(Vec<(MessageNumber, Hint)>),
+    /// A message has been read ahead: the octets that RETR sends, and whether it is kept; none if it can't be examined.
+    ReadAhead(MessageNumber, Option<(u64, bool)>),
+    /// The top of a message has been looked at: the client has its answer, or the whole is needed.
+    Peeked(MessageNumber, bool),
+    /// Released messages are gone, or not: the reply to QUIT.
+    Discarded(Bytes),
     /// A message is not to be had now: the reply for the client.
     NotFetched(String),
 }
@@ -180,36 +167,29 @@ pub enum Job {
     Fetch(Fetch),
     /// Send a message that is kept: [`Event::Sent`].
     Kept(MessageNumber, Extent),
+    /// Send a released message by its id: [`Event::Sent`] or [`Event::NotFetched`].
+    Released(String, Extent),
+    /// Look up what is known about messages: [`Event::Recalled`].
+    Recall(Vec<(MessageNumber, Seen)>),
+    /// Read a message, filter it and send nothing: [`Event::ReadAhead`].
+    Ahead(Fetch),
+    /// Read the top of a message, filter its header block, send it: [`Event::Peeked`].
+    Peek(Fetch),
+    /// Take these released messages off the list for good; this is the reply if it succeeds: [`Event::Discarded`].
+    Discard {
+        /// Their ids.
+        ids: Vec<String>,
+        /// The upstream's reply to QUIT.
+        reply: Bytes,
+    },
 }
 
 impl Job {
     /// True if it reads the lines behind a status line of the upstream.
     #[must_use]
     pub fn reads_body(&self) -> bool {
-        matches!(self, Self::Collect(_) | Self::Relay | Self::List(_) | Self::Fetch(_))
+        matches!(self, Self::Collect(_) | Self::Relay | Self::List(_) | Self::Fetch(_) | Self::Ahead(_) | Self::Peek(_))
     }
-}
-
-/// A message under way.
-#[derive(Clone, Debug)]
-pub struct Fetch {
-    /// Its number.
-    pub number: MessageNumber,
-    /// How much of it the client wants.
-    pub extent: Extent,
-    /// The upstream's unique id of it, where the session has seen it.
-    pub uidl: Option<Bytes>,
-    /// Its envelope, where the upstream has told it.
-    pub envelope: Option<Arc<Envelope>>,
-}
-
-/// How much of a message the client wants.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Extent {
-    /// RETR: all of it.
-    Whole,
-    /// TOP: the headers and this many lines of the body.
-    Top(u64),
 }
 
 /// Why a reply is awaited.
@@ -239,8 +219,16 @@ pub enum Purpose {
     UidlOne(MessageNumber),
     /// RETR or TOP of a message that filters want to see.
     Fetch(Fetch),
+    /// TOP of a message of which filters want to see the header block.
+    Peek(Fetch),
+    /// TOP or RETR of a message whose size is to be known.
+    Ahead(Fetch),
+    /// LIST of a message whose top is wanted.
+    Weigh(MessageNumber),
     /// DELE.
     Dele(MessageNumber),
+    /// LAST, where numbers are not the upstream's.
+    Last,
     /// RSET.
     Rset,
     /// QUIT.
@@ -286,8 +274,7 @@ pub struct Session {
     layer: bool,
     /// Jobs without their event.
     running: usize,
-    /// A command waits until nothing is under way.
-    deferred: bool,
+    deferred: Deferred,
     bad: u32,
     refusals: u32,
     maildrop: Maildrop,
@@ -311,7 +298,7 @@ impl Session {
             lacks_top: false,
             layer: false,
             running: 0,
-            deferred: false,
+            deferred: Deferred::Nothing,
             bad: 0,
             refusals: 0,
             maildrop: Maildrop::default(),
@@ -327,7 +314,7 @@ impl Session {
             Phase::Authorization(_) | Phase::Exchange(_) | Phase::Prompt(_) => self.running == 0,
             Phase::Transaction => self.running < if self.pipelining { WINDOW } else { 1 },
         };
-        free && !self.deferred
+        free && self.deferred == Deferred::Nothing
     }
 
     /// The longest line that may come next, given how it starts; in octets, CRLF included.
@@ -350,6 +337,11 @@ impl Session {
         self.maildrop.list_line(listing, line)
     }
 
+    /// What the client gets behind the last line of a list.
+    pub fn last_lines(&self, listing: &mut Listing) -> Vec<Bytes> {
+        self.maildrop.last_lines(listing)
+    }
+
     /// Takes an event in and says what is to be done.
     pub fn on(&mut self, event: Event) -> Effects {
         if !matches!(event, Event::Start | Event::Line(_)) {
@@ -364,16 +356,17 @@ impl Session {
             Event::Secured => self.secured(),
             Event::Admitted(fetch) => self.admitted(fetch),
             Event::NotAdmitted(reply) => self.last_words(reply),
-            Event::Turn(command) => {
-                self.deferred = false;
-                self.transaction(command)
-            }
+            Event::Turn(command) => self.turn(command),
             Event::Penalized { reply, last } => self.penalized(reply, last),
             Event::Reply(purpose, line) => self.reply(purpose, line),
             Event::Collected(purpose, lines) => self.collected(purpose, &lines),
             Event::Listed(listing) => self.listed(listing),
             Event::Fetched { number, size, kept } => self.fetched(number, size, kept),
             Event::NotFetched(reply) => vec![client(reply)],
+            Event::Recalled(hints) => self.recalled(&hints),
+            Event::ReadAhead(number, size) => self.read_ahead_is(number, size),
+            Event::Peeked(number, answered) => self.peeked(number, answered),
+            Event::Discarded(reply) => vec![Effect::Client(reply), Effect::Close],
             Event::Relayed | Event::Sent => Vec::new(),
         };
         let jobs =

@@ -1,10 +1,13 @@
-//! What outlives a session: mail in quarantine, and which messages filters failed on.
+//! What outlives a session: mail in quarantine, which messages filters failed on, and what became of messages that are
+//! still on their server.
 //!
 //! Everything here blocks; asynchronous callers use `spawn_blocking`.
 
 mod folder;
+mod hints;
 mod poison;
 mod quarantine;
 
+pub use hints::{Hint, HintKey, Hints};
 pub use poison::{Poison, PoisonKey};
-pub use quarantine::{Entry, EntryId, Finding, Identity, NewEntry, Quarantine};
+pub use quarantine::{Entry, EntryId, Finding, Identity, NewEntry, Quarantine, ReleaseError};

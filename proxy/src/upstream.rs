@@ -6,7 +6,7 @@ mod routing;
 mod server;
 mod survey;
 
-pub use popgate_config::{Keepalive, TopFetch};
+pub use popgate_config::{Held, Keepalive, Sizes, Top, TopFetch};
 
 pub use connection::{Connection, Fault};
 pub use open::{OpenError, Opener, Origin, Rules, Shared};

@@ -1,7 +1,7 @@
 //! Real POP3 servers beside Dovecot, each as Debian ships it.
 //!
 //! Every server has a folder, ports and namespaces of its own. Its users and their mail are given when it starts; their
-//! password is Dovecot's, [`PASSWORD`](crate::dovecot::PASSWORD).
+//! password is Dovecot's, [`PASSWORD`].
 
 mod accounts;
 mod courier;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use popgate_config::{Config, Filter, Mode, OnError, Place, Plugin};
+use popgate_config::{Config, Filter, Mode, OnError, Place, Plugin, Reads};
 
 use crate::filter::{Chain, Link, OnFailure, Only, Oversize, UserPredicate};
 use crate::message::{Budget, Limits};
@@ -86,6 +86,7 @@ fn link(filter: &Filter, loaded: Arc<dyn crate::filter::Filter>) -> Link {
             popgate_config::Oversize::Retry => Oversize::Retry,
         },
         observe: filter.mode == Mode::Observe,
+        reads_headers: filter.reads == Reads::Headers,
         writes: writes.iter().map(|&name| name.to_owned()).collect(),
     }
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use sha2::{Digest, Sha256};
+
 use super::{Decision, Facts, Failure, Filter, Finding, Input, Verdict};
 use crate::message::{Edit, Message};
 
@@ -74,6 +76,8 @@ pub struct Link {
     pub oversize: Oversize,
     /// Record everything, change nothing.
     pub observe: bool,
+    /// It needs no more of a message than the header block.
+    pub reads_headers: bool,
     /// Names of the headers that it writes itself; they are taken out of what comes in.
     pub writes: Vec<String>,
 }
@@ -193,6 +197,38 @@ impl Selection {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.links.is_empty()
+    }
+
+    /// The filters that need no more than the header block, and the names of the others.
+    #[must_use]
+    pub fn of_headers(&self) -> (Self, Vec<&str>) {
+        let (links, others): (Vec<_>, Vec<_>) = self.links.iter().partition(|link| link.reads_headers);
+        let links = links.into_iter().cloned().collect();
+        let others = others.into_iter().map(|link| link.name.as_str()).collect();
+        (Self { links, strip: self.strip.clone() }, others)
+    }
+
+    /// A hash of everything that decides what becomes of a message.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(env!("CARGO_PKG_VERSION"));
+        for link in &self.links {
+            let policies = format!(
+                "{:?} {:?} {:?} {:?} {}",
+                link.only, link.on_error, link.on_poison, link.oversize, link.observe
+            );
+            for text in [&link.name, &policies] {
+                hash.update((text.len() as u64).to_be_bytes());
+                hash.update(text);
+            }
+            hash.update(link.filter.fingerprint());
+        }
+        for name in &self.strip {
+            hash.update((name.len() as u64).to_be_bytes());
+            hash.update(name);
+        }
+        hash.finalize().into()
     }
 
     /// Runs the filters over a message.

@@ -10,6 +10,18 @@ use std::num::NonZeroU32;
 pub struct MessageNumber(NonZeroU32);
 
 impl MessageNumber {
+    /// None for 0.
+    #[must_use]
+    pub fn new(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+
     /// Reads decimal digits; none for anything else, for 0 and for what no server could have numbered.
     #[must_use]
     pub fn parse(digits: &[u8]) -> Option<Self> {

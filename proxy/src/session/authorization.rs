@@ -212,7 +212,13 @@ impl Session {
     }
 
     /// The proxy lets the user in.
-    pub(super) fn admitted(&mut self, fetch: super::FetchPolicy) -> Effects {
+    pub(super) fn admitted(&mut self, mut fetch: super::FetchPolicy) -> Effects {
+        let released = std::mem::take(&mut fetch.released);
+        fetch.exact &= fetch.filtered;
+        fetch.hide &= fetch.filtered;
+        if fetch.exact || fetch.hide || !released.is_empty() {
+            self.maildrop.begin_view(released);
+        }
         self.fetch = fetch;
         self.phase = Phase::Transaction;
         self.bad = 0;

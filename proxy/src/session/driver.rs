@@ -2,14 +2,19 @@
 //!
 //! What stands in a `select!` here is cancellation-safe: reads into buffers that survive, and timers.
 
+mod admit;
+mod ahead;
 mod client;
 mod connect;
 mod held;
 mod job;
 mod kpop;
+mod memory;
 mod patience;
+mod peek;
 mod queue;
 mod relay;
+mod released;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -19,18 +24,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{Span, debug, info, warn};
+use tracing::{info, warn};
 
-use super::{Effect, Event, FetchPolicy, Job, Policy, Session, TopBy};
+use super::{Effect, Event, Job, Policy, Session};
 use crate::filter::{Chain, Disposition, Report, Selection};
 use crate::message;
 use crate::net::{self, LoginDelays, Stream};
 use crate::pop3::MessageNumber;
-use crate::store::{Poison, Quarantine};
-use crate::upstream::{Connection, Fault, Opener, Router, TopFetch};
+use crate::store::{Hints, Poison, Quarantine};
+use crate::upstream::{Connection, Fault, Opener, Router};
 
 use client::{Client, Gone};
 use job::Kept;
+use memory::Memory;
 pub use patience::Overdue;
 
 /// What all sessions share.
@@ -45,6 +51,8 @@ pub struct Services {
     pub quarantine: Arc<Quarantine>,
     /// On which messages filters failed.
     pub poison: Arc<Poison>,
+    /// What became of messages that are still on their server.
+    pub hints: Arc<Hints>,
     /// How long refused credentials wait.
     pub delays: Arc<LoginDelays>,
     /// Sessions of each user.
@@ -127,6 +135,8 @@ enum Break {
     Injection,
     #[error("the TLS handshake failed: {0}")]
     Handshake(String),
+    #[error("a message is not the one whose size the client was told")]
+    Changed,
     #[error("+OK had been said to keep the client waiting, then: {0}")]
     Late(String),
     #[error("KPOP: {0}")]
@@ -142,6 +152,7 @@ impl Break {
             Self::Upstream(_) | Self::OutOfStep(_) => {
                 Some(b"-ERR [SYS/TEMP] the connection to the mail server broke\r\n")
             }
+            Self::Changed => Some(b"-ERR [SYS/TEMP] a message is not what it was, log in again\r\n"),
             Self::Flood => Some(b"-ERR line too long\r\n"),
             Self::Kpop(failure) => failure.last_words(),
             _ => None,
@@ -167,6 +178,7 @@ pub async fn serve(services: Arc<Services>, arrival: Arrival) {
         permit: None,
         selection: Selection::default(),
         kept: HashMap::new(),
+        memory: None,
         queue: VecDeque::new(),
         mid_reply: false,
         deadline: started + services.times.login,
@@ -203,6 +215,8 @@ struct Driver {
     permit: Option<net::UserPermit>,
     selection: Selection,
     kept: HashMap<MessageNumber, Kept>,
+    /// What earlier sessions have found out, and this one.
+    memory: Option<Box<Memory>>,
     queue: VecDeque<Effect>,
     /// A multi-line reply has begun and not ended.
     mid_reply: bool,
@@ -246,6 +260,10 @@ impl Driver {
             && !self.mid_reply
         {
             self.client.queue(words);
+        }
+        // Before the client hears that the session is over: the next one may come at once.
+        if let Some(memory) = self.memory.take() {
+            Box::pin(memory.save(&self.services)).await;
         }
         // The upstream's connection is dropped without QUIT: what was marked as deleted stays.
         drop(self.upstream);
@@ -310,7 +328,7 @@ impl Driver {
                 self.upstream = None;
                 return Ok(None);
             }
-            Job::Admit(user) => self.admit(user),
+            Job::Admit(user) => Box::pin(self.admit(user)).await,
             Job::Penalize(reply) => self.penalize(reply).await?,
             Job::Turn(command) => Event::Turn(command),
             Job::Reply(purpose) => Event::Reply(purpose, self.reply().await?),
@@ -322,6 +340,11 @@ impl Driver {
             Job::List(listing) => Event::Listed(self.list(listing).await?),
             Job::Fetch(fetch) => Box::pin(self.fetch(fetch)).await?,
             Job::Kept(number, extent) => self.kept(number, extent).await?,
+            Job::Ahead(fetch) => Box::pin(self.ahead(fetch)).await?,
+            Job::Peek(fetch) => Box::pin(self.peek(fetch)).await?,
+            Job::Recall(seen) => Box::pin(self.recall(seen)).await,
+            Job::Released(id, extent) => Box::pin(self.released(&id, extent)).await?,
+            Job::Discard { ids, reply } => Box::pin(self.discard(ids, reply)).await,
             Job::Handshake => return Err(Break::OutOfStep("a handshake in the wrong place")),
         };
         if let (true, Some(upstream)) = (reads_body, &mut self.upstream) {
@@ -382,37 +405,6 @@ impl Driver {
         };
         self.client = Client::new(stream, self.services.times.stall);
         Ok(self)
-    }
-
-    fn admit(&mut self, user: Option<Vec<u8>>) -> Event {
-        let name = user.as_deref().map(String::from_utf8_lossy);
-        let upstream = self.upstream_name.as_deref().unwrap_or_default();
-        if let Some(name) = &name {
-            match self.services.users.admit(&format!("{upstream}/{name}")) {
-                Some(permit) => self.permit = Some(permit),
-                None => return Event::NotAdmitted("-ERR [SYS/TEMP] too many connections of this user".into()),
-            }
-        }
-        let rules = self.services.opener.rules(upstream);
-        self.selection = self.services.chain.select(name.as_deref(), &self.listener, rules.trust_headers);
-        let span = Span::current();
-        span.record("user", name.as_deref());
-        span.record("upstream", upstream);
-        debug!("logged in");
-        if let Some(upstream) = &mut self.upstream {
-            upstream.authenticated();
-        }
-        self.user = user;
-        Event::Admitted(FetchPolicy {
-            filtered: !self.selection.is_empty(),
-            top_by: match rules.top_fetch {
-                TopFetch::Top => TopBy::Top,
-                TopFetch::Retr => TopBy::Retr,
-                TopFetch::Auto => TopBy::Either,
-            },
-            retr_once: rules.retr_once,
-            sdps: rules.sdps,
-        })
     }
 
     async fn penalize(&mut self, reply: Bytes) -> Result<Event, Break> {

@@ -1,35 +1,70 @@
 //! The TRANSACTION state (RFC 1939 section 5), and what the upstream says in it.
 
-use super::{Effect, Effects, Extent, Fetch, Job, Listing, Phase, Purpose, Session, TopBy, ask, client};
+use super::maildrop::Place;
+use super::{Effect, Effects, Extent, Job, Listing, Phase, Purpose, Session, TopBy, ask, client};
 use crate::pop3::{Command, EnvelopeReader, MessageNumber, State, Status};
 
 /// As many lines as TOP can ask for everywhere: the whole message, without being counted as delivered.
-const ALL_LINES: u64 = 2_147_483_647;
+pub(super) const ALL_LINES: u64 = 2_147_483_647;
 
 impl Session {
     /// A command after login.
     pub(super) fn transaction(&mut self, command: Command) -> Effects {
         if self.running > 0 && self.waits(&command) {
-            self.deferred = true;
-            return vec![Effect::Job(Job::Turn(command))];
+            return vec![self.defer(command)];
         }
+        if let Some(mut effects) = self.preparation(&command) {
+            effects.push(self.defer(command));
+            return effects;
+        }
+        match self.addressed(&command) {
+            Some(Place::Upstream(number)) => self.transaction_with(number, command),
+            Some(Place::Released(index)) => self.released_command(index, &command),
+            Some(Place::Nowhere) => vec![client("-ERR no such message")],
+            None => self.transaction_without_number(command),
+        }
+    }
+
+    /// What the number in a command stands for.
+    fn addressed(&self, command: &Command) -> Option<Place> {
+        let number = match command {
+            Command::List(Some(number)) | Command::Uidl(Some(number)) => number,
+            Command::Retr(number) | Command::Top { number, .. } | Command::Dele(number) => number,
+            Command::Envelope(number) => number,
+            Command::Extension { line, .. } => return self.addressed_by_extension(line),
+            _ => return None,
+        };
+        Some(self.maildrop.place(*number))
+    }
+
+    /// A command for a message of the upstream, with its number there.
+    fn transaction_with(&mut self, number: MessageNumber, command: Command) -> Effects {
+        match command {
+            Command::List(_) => ask(format!("LIST {number}"), Purpose::ListOne(number)),
+            Command::Uidl(_) => ask(format!("UIDL {number}"), Purpose::UidlOne(number)),
+            Command::Retr(_) => self.retr(number),
+            Command::Top { lines, .. } => self.top(number, lines),
+            Command::Envelope(_) if self.fetch.filtered => ask(format!("*ENV {number}"), envelope_of(number, true)),
+            Command::Envelope(_) => ask(format!("*ENV {number}"), Purpose::Multi),
+            Command::Dele(_) => ask(format!("DELE {number}"), Purpose::Dele(number)),
+            Command::Extension { line, extension } => self.numbered_extension(number, &line, extension),
+            _ => self.bad("not after login".into()),
+        }
+    }
+
+    fn transaction_without_number(&mut self, command: Command) -> Effects {
         let line = command.line().into_owned();
         match command {
             Command::Stat if self.maildrop.differs() => {
                 ask("LIST", Purpose::List(Listing::Sum { messages: 0, octets: 0 }))
             }
             Command::Stat | Command::Noop => ask(line, Purpose::Single),
-            Command::List(Some(number)) => ask(line, Purpose::ListOne(number)),
-            Command::List(None) if self.maildrop.differs() => ask(line, Purpose::List(Listing::Sizes)),
-            Command::List(None) => ask(line, Purpose::Multi),
-            Command::Uidl(Some(number)) => ask(line, Purpose::UidlOne(number)),
-            Command::Uidl(None) if self.fetch.filtered => ask(line, Purpose::List(Listing::Uidls)),
-            Command::Uidl(None) => ask(line, Purpose::Multi),
-            Command::Envelope(number) if self.fetch.filtered => ask(line, envelope_of(number, true)),
-            Command::Envelope(_) => ask(line, Purpose::Multi),
-            Command::Retr(number) => self.retr(number),
-            Command::Top { number, lines } => self.top(number, lines),
-            Command::Dele(number) => ask(line, Purpose::Dele(number)),
+            Command::List(_) if self.maildrop.differs() => ask(line, Purpose::List(Listing::Sizes)),
+            Command::List(_) => ask(line, Purpose::Multi),
+            Command::Uidl(_) if self.fetch.filtered || self.maildrop.renumbers() => {
+                ask(line, Purpose::List(Listing::Uidls))
+            }
+            Command::Uidl(_) => ask(line, Purpose::Multi),
             Command::Rset => ask(line, Purpose::Rset),
             Command::Quit => {
                 self.phase = Phase::Closing;
@@ -37,19 +72,22 @@ impl Session {
             }
             Command::Capa => ask(line, Purpose::Capa),
             Command::Extension { line, extension } if extension.state != State::Authorization => {
-                ask(line, Self::extension_purpose(extension))
+                self.plain_extension(&line, extension)
             }
             _ => self.bad("not after login".into()),
         }
     }
 
     /// True for commands that are not sent ahead of earlier replies: QUIT, since a client that vanishes before it has
-    /// everything must leave the maildrop as it was; and what depends on messages still under way.
+    /// everything must leave the maildrop as it was; and what depends on messages still under way, or on what is still to
+    /// be found out about them.
     fn waits(&self, command: &Command) -> bool {
         match command {
             Command::Quit | Command::Envelope(_) | Command::Extension { .. } => true,
-            Command::Stat | Command::List(_) | Command::Retr(_) | Command::Top { .. } => self.fetch.filtered,
-            _ => false,
+            Command::Stat | Command::List(_) | Command::Retr(_) | Command::Top { .. } if self.fetch.filtered => true,
+            // The reply to RSET unmarks released messages, too, but none that were marked behind it.
+            Command::Rset | Command::Dele(_) if self.maildrop.has_released() => true,
+            _ => self.may_need_preparation(command),
         }
     }
 
@@ -59,9 +97,6 @@ impl Session {
         }
         if self.fetch.retr_once && self.maildrop.is_kept(number) {
             return vec![Effect::Job(Job::Kept(number, Extent::Whole))];
-        }
-        if self.lacks_envelope(number) {
-            return self.envelope_before(number, Command::Retr(number));
         }
         ask(format!("RETR {number}"), Purpose::Fetch(self.fetch_of(number, Extent::Whole)))
     }
@@ -74,40 +109,30 @@ impl Session {
         if self.maildrop.is_kept(number) {
             return vec![Effect::Job(Job::Kept(number, extent))];
         }
-        if self.lacks_envelope(number) {
-            return self.envelope_before(number, Command::Top { number, lines });
-        }
-        let by_retr = match self.fetch.top_by {
+        ask(self.whole_for_top(number), Purpose::Fetch(self.fetch_of(number, extent)))
+    }
+
+    /// True if a message is fetched by RETR for a client's TOP.
+    pub(super) fn top_by_retr(&self) -> bool {
+        match self.fetch.top_by {
             TopBy::Top => false,
             TopBy::Retr => true,
             TopBy::Either => self.lacks_top,
-        };
-        let line = if by_retr { format!("RETR {number}") } else { format!("TOP {number} {ALL_LINES}") };
-        ask(line, Purpose::Fetch(self.fetch_of(number, extent)))
+        }
     }
 
-    fn fetch_of(&self, number: MessageNumber, extent: Extent) -> Fetch {
-        let envelope = self.maildrop.envelope(number).flatten();
-        Fetch { number, extent, uidl: self.maildrop.uidl(number), envelope }
-    }
-
-    /// True if filters could have the envelope of a message, and nobody has asked for it yet.
-    fn lacks_envelope(&self, number: MessageNumber) -> bool {
-        self.fetch.sdps && self.maildrop.envelope(number).is_none()
-    }
-
-    /// Asks for an envelope; the command waits meanwhile.
-    fn envelope_before(&mut self, number: MessageNumber, command: Command) -> Effects {
-        self.maildrop.note_envelope(number, None);
-        self.deferred = true;
-        let mut effects = ask(format!("*ENV {number}"), envelope_of(number, false));
-        effects.push(Effect::Job(Job::Turn(command)));
-        effects
+    /// The command that fetches a message whole for a client's TOP.
+    pub(super) fn whole_for_top(&self, number: MessageNumber) -> String {
+        if self.top_by_retr() { format!("RETR {number}") } else { format!("TOP {number} {ALL_LINES}") }
     }
 
     /// The upstream has answered a command of this state.
     pub(super) fn transaction_replied(&mut self, purpose: Purpose, status: &Status) -> Effects {
         let relayed = || Effect::Client(status.relayed());
+        let own = matches!(purpose, Purpose::List(Listing::OwnSizes | Listing::OwnUidls));
+        if own || matches!(purpose, Purpose::Ahead(_) | Purpose::Weigh(_) | Purpose::Peek(_)) {
+            return self.preparation_replied(purpose, status);
+        }
         if !status.ok {
             return match purpose {
                 Purpose::Quit => vec![relayed(), Effect::Close],
@@ -119,35 +144,40 @@ impl Session {
         match purpose {
             Purpose::Multi => vec![relayed(), Effect::Job(Job::Relay)],
             Purpose::List(listing) if !listing.is_shown() => list(listing),
-            // The status line tells octets too, as a rule; those of the upstream.
+            // The status line tells messages and octets too, as a rule; those of the upstream.
             Purpose::List(Listing::Sizes) => {
                 let mut effects = vec![client("+OK")];
                 effects.extend(list(Listing::Sizes));
                 effects
             }
             Purpose::List(listing) => {
-                let mut effects = vec![relayed()];
+                let mut effects = vec![if self.maildrop.renumbers() { client("+OK") } else { relayed() }];
                 effects.extend(list(listing));
                 effects
             }
-            Purpose::ListOne(number) => vec![match self.maildrop.size(number) {
-                Some(size) => client(format!("+OK {number} {size}")),
-                None => relayed(),
+            Purpose::ListOne(number) => vec![match (self.maildrop.size(number), self.maildrop.shown(number)) {
+                (Some(size), Some(shown)) => client(format!("+OK {shown} {size}")),
+                _ => self.renumbered_reply(status),
             }],
             Purpose::UidlOne(number) => {
                 self.note_uidl(number, status);
-                vec![relayed()]
+                vec![self.renumbered_reply(status)]
             }
             Purpose::Fetch(fetch) => vec![Effect::Job(Job::Fetch(fetch))],
             Purpose::Dele(number) => {
                 self.maildrop.delete(number);
-                vec![relayed()]
+                // The upstream's text may tell its own number.
+                vec![match self.maildrop.shown(number).filter(|shown| *shown != number) {
+                    Some(shown) => client(format!("+OK message {shown} deleted")),
+                    None => relayed(),
+                }]
             }
             Purpose::Rset => {
                 self.maildrop.reset();
                 vec![relayed()]
             }
-            Purpose::Quit => vec![relayed(), Effect::Close],
+            Purpose::Last => vec![self.last_reply(status)],
+            Purpose::Quit => self.quit_replied(status),
             _ => vec![relayed()],
         }
     }
@@ -160,13 +190,28 @@ impl Session {
         }
     }
 
+    /// `+OK number value`, with the client's number.
+    fn renumbered_reply(&self, status: &Status) -> Effect {
+        match self.maildrop.renumbered(status.line.slice_ref(status.text())) {
+            Some(line) if self.maildrop.renumbers() => {
+                let text = crate::pop3::clean(&line, crate::pop3::MAX_REPLY_LINE);
+                Effect::Client([b"+OK ", text.as_slice(), b"\r\n"].concat().into())
+            }
+            _ => Effect::Client(status.relayed()),
+        }
+    }
+
     /// A list has been read through.
     pub(super) fn listed(&mut self, listing: Listing) -> Effects {
         match listing {
             Listing::Sum { messages, octets } => vec![client(format!("+OK {messages} {octets}"))],
-            Listing::Sizes | Listing::Uidls => Vec::new(),
+            Listing::Sizes | Listing::Uidls | Listing::Numbered => Vec::new(),
             Listing::Envelope { number, reader, .. } => {
                 self.maildrop.note_envelope(number, Some(reader.finish()));
+                Vec::new()
+            }
+            Listing::OwnSizes | Listing::OwnUidls => {
+                self.explored(&listing);
                 Vec::new()
             }
         }
@@ -179,7 +224,7 @@ impl Session {
     }
 }
 
-fn envelope_of(number: MessageNumber, shown: bool) -> Purpose {
+pub(super) fn envelope_of(number: MessageNumber, shown: bool) -> Purpose {
     Purpose::List(Listing::Envelope { number, reader: EnvelopeReader::default(), shown })
 }
 

@@ -2,7 +2,7 @@
 //! own doing.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -82,7 +82,8 @@ impl Poison {
         if !sessions.contains(&this) && sessions.len() < MAX_SESSIONS {
             sessions.push(this);
         }
-        match self.write(&path, &sessions) {
+        // Not synchronised: a failure that is lost with the power costs one more attempt.
+        match folder::replace(&path, sessions.join("\n").as_bytes()) {
             Ok(()) => *count += usize::from(is_new),
             Err(error) => warn!(%error, path = %path.display(), "can't note that a filter failed on a message"),
         }
@@ -96,34 +97,8 @@ impl Poison {
         u32::try_from(sessions.len()).unwrap_or(u32::MAX)
     }
 
-    /// The old file or the new one, never half of one. Not synchronised: a failure that is lost with the power costs one
-    /// more attempt.
-    fn write(&self, path: &Path, sessions: &[String]) -> io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.path)?;
-        file.write_all(sessions.join("\n").as_bytes())?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    }
-
-    /// Removes what is too old, and the oldest beyond `keep`; says how many are left.
     fn forget(&self, now: SystemTime, keep: usize) -> io::Result<usize> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
-            let entry = entry?;
-            // Gone since: another process forgets, too.
-            let Ok(last) = entry.metadata().and_then(|file| file.modified()) else { continue };
-            files.push((last, entry.path()));
-        }
-        files.sort_unstable_by(|one, other| other.cmp(one));
-        let is_old = |last: SystemTime| now.duration_since(last).is_ok_and(|age| age > LASTS);
-        let kept = files.iter().take(keep).take_while(|(last, _)| !is_old(*last)).count();
-        for (_, path) in &files[kept..] {
-            match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(kept)
+        folder::forget(&self.path, now, LASTS, keep)
     }
 }
 

@@ -4,9 +4,12 @@
 //! its true name only when all of it is on disk, so that under a true name there is never half a message; [`put`] returns
 //! only when the name is on disk, too. What a crash leaves under temporary names is swept at the next start.
 //!
+//! A released message has a mark in `state_dir/quarantine/.released`, from its release until its owner has deleted it.
+//!
 //! [`put`]: Quarantine::put
 
 mod entry;
+mod release;
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -18,13 +21,17 @@ use tracing::warn;
 
 use super::folder;
 
+pub(super) use entry::hex;
 pub use entry::{Entry, EntryId, Finding, Identity, NewEntry};
+pub use release::ReleaseError;
 
 const MESSAGE: &str = "message.eml";
 const ENTRY: &str = "entry.json";
 /// What temporary names begin with; no id does.
 const DRAFT: &str = ".new-";
 const LOCK: &str = ".lock";
+/// The folder of marks on released messages.
+const RELEASED: &str = ".released";
 
 /// The quarantine of a folder. Any number of threads and processes may use it at once.
 #[derive(Clone, Debug)]
@@ -41,6 +48,7 @@ impl Quarantine {
     pub fn open(state_dir: &Path) -> io::Result<Self> {
         let path = state_dir.join("quarantine");
         folder::make(&path)?;
+        folder::make(&path.join(RELEASED))?;
         let quarantine = Self { path };
         quarantine.sweep()?;
         Ok(quarantine)

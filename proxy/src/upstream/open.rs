@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use popgate_config::{Config, Greeting, Keepalive, RouteTo, SendProxy, TopFetch, Upstream, UpstreamTls};
+use popgate_config::{
+    Config, Greeting, Held, Keepalive, RouteTo, SendProxy, Sizes, Top, TopFetch, Upstream, UpstreamTls,
+};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
@@ -72,6 +74,14 @@ impl OpenError {
 pub struct Rules {
     /// By which command a message is fetched for TOP.
     pub top_fetch: TopFetch,
+    /// What filters see of a message for TOP.
+    pub top: Top,
+    /// Above so many octets they see as much as with [`Top::Headers`].
+    pub top_max_size: Option<u64>,
+    /// Whose sizes STAT and LIST tell.
+    pub sizes: Sizes,
+    /// What a client sees of messages that are held.
+    pub held: Held,
     /// RETR of what TOP has fetched is answered without the server.
     pub retr_once: bool,
     /// Incoming headers are believed even where filters write them.
@@ -177,6 +187,10 @@ impl Opener {
     pub fn rules(&self, name: &str) -> Rules {
         let rules = |target: &Target| Rules {
             top_fetch: target.upstream.top_fetch,
+            top: target.upstream.top,
+            top_max_size: target.upstream.top_max_size,
+            sizes: target.upstream.sizes,
+            held: target.upstream.held,
             retr_once: target.upstream.retr_once,
             trust_headers: target.upstream.trust_headers,
             apop: target.upstream.apop,

@@ -13,7 +13,7 @@ use super::{Lasting, StartError};
 use crate::message::Limits;
 use crate::net::{Admission, CertificateFiles, CertificateSource, ServerTls, own_certificate};
 use crate::session::driver::{Observer, Services, Times};
-use crate::store::{Poison, Quarantine};
+use crate::store::{Hints, Poison, Quarantine};
 use crate::upstream::{Opener, Router};
 
 /// Octets of a message that stay in memory; a larger one goes to a spool file.
@@ -60,6 +60,7 @@ impl Parts {
             chain,
             quarantine: Arc::new(Quarantine::open(&config.state_dir).map_err(running("the quarantine"))?),
             poison: Arc::new(Poison::open(&config.state_dir).map_err(running("the notes on failures"))?),
+            hints: Arc::new(Hints::open(&config.state_dir).map_err(running("the notes on messages"))?),
             delays: counts.delays,
             users: counts.users,
             message: Limits { memory: IN_MEMORY, max: limits.max_message, spool },

@@ -66,6 +66,7 @@ fn link(name: &str, filter: Arc<dyn Filter>) -> Link {
         on_poison: OnFailure::Hold,
         oversize: Oversize::Skip,
         observe: false,
+        reads_headers: false,
         writes: Vec::new(),
     }
 }
@@ -209,4 +210,14 @@ fn filters_run_for_whom_they_are_meant() {
     assert_eq!(count(Some("alice"), "l"), 1);
     assert_eq!(count(Some("alice"), "other"), 0);
     assert_eq!(count(None, "other"), 1, "where nobody knows who it is, the filter runs");
+}
+
+#[test]
+fn filters_that_need_no_more_than_headers_are_told_from_the_others() {
+    let chain = Chain::new(vec![Link { reads_headers: true, ..link("a", hold()) }, link("b", hold())]);
+    let all = chain.select(None, "l", false);
+    let (headers, others) = all.of_headers();
+    assert_eq!((headers.links.len(), others), (1, vec!["b"]));
+    assert_ne!(headers.fingerprint(), all.fingerprint());
+    assert_eq!(chain.select(None, "l", false).fingerprint(), all.fingerprint());
 }

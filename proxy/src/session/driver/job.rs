@@ -14,19 +14,36 @@ use crate::store;
 
 /// In how many sessions a filter may fail on a message before the message is at fault.
 const SESSIONS: u32 = 2;
+/// What a client is told of a message that can be examined now, but not when its size was announced.
+const NOT_YET: &str = "-ERR [SYS/TEMP] the message could not be examined before, log in again";
 /// How much of a message is encoded between two looks at the client, in octets.
 const PIECE: usize = 64 * 1024;
 
 /// What has become of a message, for TOP and RETR to agree.
 pub(super) struct Kept {
     original: [u8; 32],
-    result: Message,
+    result: Filtered,
+}
+
+/// What the client gets for a message.
+#[derive(Clone)]
+pub(super) struct Filtered {
+    pub(super) message: Message,
+    /// It is the notice in the place of a message that is held.
+    pub(super) held: bool,
 }
 
 /// The failures of filters, as this session adds to them.
-struct Failures {
+pub(super) struct Failures {
     notes: Arc<store::Poison>,
     session: u64,
+}
+
+impl Failures {
+    /// Of this session.
+    pub(super) fn of(driver: &Driver) -> Self {
+        Self { notes: Arc::clone(&driver.services.poison), session: driver.id }
+    }
 }
 
 impl Poison for Failures {
@@ -37,23 +54,33 @@ impl Poison for Failures {
 }
 
 /// What came of fetching a message.
-enum Fetched {
+pub(super) enum Fetched {
     Message(Message),
-    /// It can't be taken in; the client has been told, and the rest of it was read and dropped.
-    Refused,
+    /// It can't be taken in.
+    Refused {
+        /// What the client is told.
+        reply: String,
+        /// Where the rest of it goes on, if it has not come to its end.
+        rest: Option<Decoder>,
+    },
 }
 
 impl Driver {
     /// Reads the message that the upstream has begun to send, filters it and sends the result.
     pub(super) async fn fetch(&mut self, fetch: Fetch) -> Result<Event, Break> {
         let mut patience = self.patience(&fetch);
-        let original = match self.read_message(&fetch, &mut patience).await? {
+        let original = match self.read_message(&mut patience).await? {
             Fetched::Message(message) => message,
-            Fetched::Refused => return Ok(Event::Relayed),
+            Fetched::Refused { reply, .. } if patience.has_begun() => return Err(self.too_late(&fetch, &reply)),
+            Fetched::Refused { reply, rest } => {
+                self.refuse(&reply, rest).await?;
+                return Ok(Event::Relayed);
+            }
         };
         let number = fetch.number;
         // RETR's octets are the truth: what TOP fetched counts only if it was the same.
         let known = self.kept.remove(&number).filter(|kept| kept.original == original.sha256());
+        let was_kept = known.is_some();
         let result = match known {
             Some(kept) => kept.result,
             None => match self.filter(&fetch, &mut patience, original.clone()).await? {
@@ -62,17 +89,42 @@ impl Driver {
                 Err(reply) => return Ok(Event::NotFetched(reply)),
             },
         };
-        let size = self.send_message(&result, fetch.extent, &patience).await?;
-        let keep = fetch.extent != Extent::Whole && self.has_room(&result);
-        if keep {
+        let size = wire_size(&result.message);
+        self.remember(&fetch, &original, &result, size);
+        match fetch.announced.filter(|announced| announced.octets != size) {
+            // The client may count on what it was told, and would take another mail's octets for this one's.
+            Some(announced) if announced.examined || patience.has_begun() => {
+                self.forget_all();
+                return Err(Break::Changed);
+            }
+            Some(_) => return Ok(Event::NotFetched(NOT_YET.into())),
+            None => {}
+        }
+        self.send_message(&result.message, fetch.extent, &patience).await?;
+        let wanted = was_kept || fetch.extent != Extent::Whole;
+        let keep = wanted && self.keep(number, &original, result);
+        Ok(Event::Fetched { number, size, kept: keep })
+    }
+
+    /// Keeps a result if there is room.
+    pub(super) fn keep(&mut self, number: MessageNumber, original: &Message, result: Filtered) -> bool {
+        let room = self.has_room(&result.message);
+        if room {
             self.kept.insert(number, Kept { original: original.sha256(), result });
         }
-        Ok(Event::Fetched { number, size, kept: keep })
+        room
+    }
+
+    /// Tells the client that a message can't be taken in, and reads on to its end.
+    pub(super) async fn refuse(&mut self, reply: &str, rest: Option<Decoder>) -> Result<(), Break> {
+        self.client.queue(reply.as_bytes());
+        self.client.flush().await?;
+        self.drain(rest).await
     }
 
     /// Sends a message that is kept.
     pub(super) async fn kept(&mut self, number: MessageNumber, extent: Extent) -> Result<Event, Break> {
-        let Some(result) = self.kept.get(&number).map(|kept| kept.result.clone()) else {
+        let Some(result) = self.kept.get(&number).map(|kept| kept.result.message.clone()) else {
             return Ok(Event::NotFetched("-ERR [SYS/TEMP] the message is not at hand, try again".into()));
         };
         self.send_message(&result, extent, &Patience::without_signs()).await?;
@@ -80,12 +132,12 @@ impl Driver {
     }
 
     fn has_room(&self, message: &Message) -> bool {
-        let kept: u64 = self.kept.values().map(|kept| kept.result.len()).sum();
+        let kept: u64 = self.kept.values().map(|kept| kept.result.message.len()).sum();
         kept.saturating_add(message.len()) <= self.services.kept_per_session
     }
 
     /// Takes the body of a reply in, whatever size anybody announced.
-    async fn read_message(&mut self, fetch: &Fetch, patience: &mut Patience) -> Result<Fetched, Break> {
+    pub(super) async fn read_message(&mut self, patience: &mut Patience) -> Result<Fetched, Break> {
         let mut builder = Builder::new(self.services.message.clone(), Arc::clone(&self.services.budget));
         let mut decoder = Decoder::default();
         let mut fault = None;
@@ -104,17 +156,9 @@ impl Driver {
             let used = end.unwrap_or(input.len());
             let _ = input.split_to(used);
             if let Some(error) = &fault {
-                let reply = refusal(error);
                 warn!(%error, "message not taken in");
-                if patience.has_begun() {
-                    return Err(self.too_late(fetch, &reply));
-                }
-                self.client.queue(reply.as_bytes());
-                self.client.flush().await?;
-                if end.is_none() {
-                    self.drain(decoder).await?;
-                }
-                return Ok(Fetched::Refused);
+                let rest = if end.is_none() { Some(decoder) } else { None };
+                return Ok(Fetched::Refused { reply: refusal(error), rest });
             }
             if end.is_some() {
                 break;
@@ -124,17 +168,14 @@ impl Driver {
             Ok(message) => Ok(Fetched::Message(message)),
             Err(error) => {
                 warn!(%error, "message not taken in");
-                if patience.has_begun() {
-                    return Err(self.too_late(fetch, &refusal(&error)));
-                }
-                self.client.queue(refusal(&error).as_bytes());
-                Ok(Fetched::Refused)
+                Ok(Fetched::Refused { reply: refusal(&error), rest: None })
             }
         }
     }
 
     /// Reads on to the end of a message that nobody wants any more, to stay in step; bounded, since some have no end.
-    async fn drain(&mut self, mut decoder: Decoder) -> Result<(), Break> {
+    pub(super) async fn drain(&mut self, rest: Option<Decoder>) -> Result<(), Break> {
+        let Some(mut decoder) = rest else { return Ok(()) };
         let mut left = self.services.message.max;
         loop {
             let input = self.input().await?;
@@ -152,15 +193,15 @@ impl Driver {
     }
 
     /// What the client is to get for a message, or the reply that says why it gets none.
-    async fn filter(
+    pub(super) async fn filter(
         &mut self,
         fetch: &Fetch,
         patience: &mut Patience,
         original: Message,
-    ) -> Result<Result<Message, String>, Break> {
+    ) -> Result<Result<Filtered, String>, Break> {
         let facts = self.facts(fetch);
         let span = info_span!("message", number = %fetch.number);
-        let poison = Failures { notes: Arc::clone(&self.services.poison), session: self.id };
+        let poison = Failures::of(self);
         let selection = self.selection.clone();
         let judged = selection.run(original.clone(), facts, &poison).instrument(span.clone());
         let outcome = self.patiently(patience, judged).await?;
@@ -176,7 +217,8 @@ impl Driver {
     }
 
     /// Makes durable what is taken away, then says what the client gets.
-    async fn settle(&mut self, original: Message, outcome: Outcome) -> Result<Result<Message, String>, Break> {
+    async fn settle(&mut self, original: Message, outcome: Outcome) -> Result<Result<Filtered, String>, Break> {
+        let delivered = |message| Filtered { message, held: false };
         match outcome.disposition {
             Disposition::Retry { filter, reason } => {
                 warn!(filter, reason, "message stays on the server");
@@ -186,20 +228,20 @@ impl Driver {
                 info!(filter, reason, "held");
                 self.totals.held += 1;
                 let held = self.hold(&original, filter, reason, &outcome.report.findings).await;
-                Ok(held.map(|entry| self.notice(&entry, &original)))
+                Ok(held.map(|entry| Filtered { message: self.notice(&entry, &original), held: true }))
             }
             Disposition::Deliver if outcome.takes_content => {
                 let filters = changed_by(&outcome).join(", ");
                 info!(filters, "content taken away");
                 let reason = "parts were taken out or replaced".to_owned();
                 let held = self.hold(&original, filters, reason, &outcome.report.findings).await;
-                Ok(held.map(|_| outcome.message))
+                Ok(held.map(|_| delivered(outcome.message)))
             }
-            Disposition::Deliver => Ok(Ok(outcome.message)),
+            Disposition::Deliver => Ok(Ok(delivered(outcome.message))),
         }
     }
 
-    fn facts(&self, fetch: &Fetch) -> Facts {
+    pub(super) fn facts(&self, fetch: &Fetch) -> Facts {
         let crate::store::Identity { upstream, user } = self.identity();
         Facts {
             user,
@@ -217,8 +259,13 @@ impl Driver {
         }
     }
 
-    /// Sends a message, or the top of it; gives the octets that RETR announces for it.
-    async fn send_message(&mut self, message: &Message, extent: Extent, patience: &Patience) -> Result<u64, Break> {
+    /// Sends a message, or the top of it.
+    pub(super) async fn send_message(
+        &mut self,
+        message: &Message,
+        extent: Extent,
+        patience: &Patience,
+    ) -> Result<(), Break> {
         let size = wire_size(message);
         let length = match extent {
             Extent::Whole => message.len(),
@@ -241,19 +288,19 @@ impl Driver {
         }
         self.client.queue(encoder.finish());
         self.mid_reply = false;
-        Ok(size)
+        Ok(())
     }
 }
 
 /// The octets of a message as RETR sends it, dot-stuffing and terminator not counted.
-fn wire_size(message: &Message) -> u64 {
+pub(super) fn wire_size(message: &Message) -> u64 {
     let length = message.len();
     let whole = length == 0 || message.read(length.saturating_sub(2), 2) == b"\r\n";
     if whole { length } else { length + 2 }
 }
 
 /// The octets of the header block and as many lines of the body.
-fn top_length(message: &Message, mut lines: u64) -> u64 {
+pub(super) fn top_length(message: &Message, mut lines: u64) -> u64 {
     let head = message.head_len();
     if lines == 0 {
         return head;

@@ -73,13 +73,7 @@ impl Driver {
         self.mid_reply = shown;
         while let Some(line) = self.line().await? {
             if let Some(line) = self.session.list_line(&mut listing, line) {
-                self.client.queue_with(|output| {
-                    if line.first() == Some(&b'.') {
-                        output.extend_from_slice(b".");
-                    }
-                    output.extend_from_slice(&line);
-                    output.extend_from_slice(b"\r\n");
-                });
+                self.queue_line(&line);
                 self.client.send_batch().await?;
             }
             if let Listing::Envelope { reader, shown: false, .. } = &listing
@@ -88,11 +82,24 @@ impl Driver {
                 return Err(Break::OutOfStep("an envelope without end"));
             }
         }
+        for line in self.session.last_lines(&mut listing) {
+            self.queue_line(&line);
+        }
         if shown {
             self.client.queue(crate::pop3::TERMINATOR);
             self.mid_reply = false;
         }
         Ok(listing)
+    }
+
+    fn queue_line(&mut self, line: &[u8]) {
+        self.client.queue_with(|output| {
+            if line.first() == Some(&b'.') {
+                output.extend_from_slice(b".");
+            }
+            output.extend_from_slice(line);
+            output.extend_from_slice(b"\r\n");
+        });
     }
 
     /// The rest of a multi-line reply as it is, whatever its size.

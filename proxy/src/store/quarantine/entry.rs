@@ -20,6 +20,24 @@ pub struct Identity {
     pub user: Option<String>,
 }
 
+impl Identity {
+    /// The beginning of a hash of which it is a part.
+    fn hash(&self) -> Sha256 {
+        let mut hash = Sha256::new();
+        // Lengths go before the texts, so that no two identities run into the same octets.
+        for text in [Some(&self.upstream), self.user.as_ref()] {
+            hash.update(text.map_or(u64::MAX, |text| text.len() as u64).to_be_bytes());
+            hash.update(text.map_or("", |text| text.as_str()));
+        }
+        hash
+    }
+
+    /// 32 hexadecimal digits that can be part of a path.
+    pub(in crate::store) fn key(&self) -> String {
+        hex(&self.hash().finalize()[..16])
+    }
+}
+
 /// What a filter reported.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Finding {
@@ -129,12 +147,7 @@ impl EntryId {
     /// The id of a message.
     #[must_use]
     pub fn of(identity: &Identity, sha256: &[u8; 32]) -> Self {
-        let mut hash = Sha256::new();
-        // Lengths go before the texts, so that no two identities run into the same octets.
-        for text in [Some(&identity.upstream), identity.user.as_ref()] {
-            hash.update(text.map_or(u64::MAX, |text| text.len() as u64).to_be_bytes());
-            hash.update(text.map_or("", |text| text.as_str()));
-        }
+        let mut hash = identity.hash();
         hash.update(sha256);
         Self(hex(&hash.finalize()[..16]))
     }
@@ -168,7 +181,8 @@ impl TryFrom<String> for EntryId {
     }
 }
 
-fn hex(octets: &[u8]) -> String {
+/// Hexadecimal digits in small letters.
+pub(in crate::store) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 

@@ -35,7 +35,7 @@ fn put(quarantine: &Quarantine, new: &NewEntry) -> Entry {
 /// The names in the quarantine, the lock aside.
 fn names(quarantine: &Quarantine) -> Vec<String> {
     let names = fs::read_dir(&quarantine.path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<_> = names.filter(|name| name != LOCK).collect();
+    let mut names: Vec<_> = names.filter(|name| ![LOCK, RELEASED].contains(&name.as_str())).collect();
     names.sort();
     names
 }
