@@ -10,6 +10,7 @@ mod load;
 mod logging;
 mod privileges;
 mod probe;
+mod quarantine;
 mod run;
 mod server;
 
@@ -53,6 +54,8 @@ enum Command {
     Probe(ProbeArguments),
     /// Run the filters over messages.
     Filter(FilterArguments),
+    /// Look at what is held, release or delete it.
+    Quarantine(QuarantineArguments),
 }
 
 /// The configuration to use.
@@ -101,6 +104,37 @@ enum ProbeTls {
 }
 
 #[derive(Debug, Args)]
+struct QuarantineArguments {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    #[command(subcommand)]
+    action: QuarantineAction,
+}
+
+/// What to do with the quarantine.
+#[derive(Debug, Subcommand)]
+enum QuarantineAction {
+    /// One line for each message: id, state, date, owner, subject.
+    List,
+    /// All that is known about a message.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Give a message to its owner, from the next session on.
+    Release {
+        /// Its id.
+        id: String,
+    },
+    /// Remove a message for good.
+    Delete {
+        /// Its id.
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
 struct FilterArguments {
     /// Use the filters of this configuration. Without it and without --plugin: all bundled filters with their defaults.
     #[arg(long, value_name = "FILE", conflicts_with = "plugin")]
@@ -128,7 +162,11 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let quiet = matches!(
         arguments.command,
-        Command::Filter(_) | Command::Check(_) | Command::Probe(_) | Command::Demo(DemoArguments { once: true })
+        Command::Filter(_)
+            | Command::Check(_)
+            | Command::Probe(_)
+            | Command::Quarantine(_)
+            | Command::Demo(DemoArguments { once: true })
     );
     if let Err(error) = logging::start(arguments.log_format, arguments.log.as_deref(), quiet) {
         eprintln!("error: {error}");
@@ -151,6 +189,7 @@ pub fn main() -> ExitCode {
             Command::Check(check) => check::main(&check.config).await,
             Command::Probe(probe) => probe::main(probe).await,
             Command::Filter(filter) => filter::main(filter).await,
+            Command::Quarantine(QuarantineArguments { config, action }) => quarantine::main(&config, action),
         }
     });
     // A filter or a spool write that is still under way must not hold the end up.

@@ -21,7 +21,7 @@ impl Session {
                 vec![client(format!("+OK message {number} deleted"))]
             }
             // Nothing more is known of it. An empty list and no -ERR: fetchmail reads on to a dot either way.
-            _ => vec![client("+OK"), client(".")],
+            _ => vec![client("+OK\r\n.")],
         }
     }
 

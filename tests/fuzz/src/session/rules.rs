@@ -45,6 +45,8 @@ pub(super) struct Rules {
     connected: bool,
     logged_in: bool,
     pipelining: bool,
+    /// The client's message numbers need not be the upstream's.
+    renumbers: bool,
     /// The client was sent a challenge.
     challenged: bool,
     /// The upstream has sent one.
@@ -68,6 +70,7 @@ impl Rules {
             connected: false,
             logged_in: false,
             pipelining: false,
+            renumbers: false,
             challenged: false,
             upstream_waits: false,
             user: false,
@@ -94,7 +97,10 @@ impl Rules {
                 self.secure = true;
                 self.user = false;
             }
-            Event::Admitted(_) => self.logged_in = true,
+            Event::Admitted(fetch) => {
+                self.logged_in = true;
+                self.renumbers = fetch.filtered && fetch.hide || !fetch.released.is_empty();
+            }
             Event::Collected(_, lines) => {
                 self.pipelining |= Capabilities::parse(lines.iter().map(|line| &line[..])).offers("PIPELINING");
             }
@@ -158,8 +164,17 @@ impl Rules {
         let command = Command::parse(sent).unwrap_or_else(|error| panic!("{shown}: {error}"));
         let fits = match (&command, asked) {
             (Command::List(None), Some(Command::Stat)) | (Command::Capa, Some(Command::Mechanisms)) => true,
-            (Command::Retr(n) | Command::Top { number: n, .. }, Some(Command::Top { number, .. })) => n == number,
+            (Command::Retr(n) | Command::Top { number: n, .. }, Some(Command::Top { number, .. })) => {
+                n == number || self.renumbers
+            }
             (Command::User(_) | Command::Pass(_) | Command::Auth { .. } | Command::Capa, _) if own => true,
+            // Which messages there are, and how large they are once filtered.
+            (Command::List(None) | Command::Uidl(None), Some(asked)) if self.logged_in && needs_messages(asked) => true,
+            (Command::Top { .. } | Command::Retr(_), Some(Command::Stat | Command::List(_))) => true,
+            (Command::List(Some(_)), Some(Command::Top { .. })) => true,
+            (command, Some(asked)) if self.renumbers => {
+                std::mem::discriminant(command) == std::mem::discriminant(asked)
+            }
             (command, asked) => asked == Some(command),
         };
         assert!(fits, "{shown} was not asked for");
@@ -180,6 +195,11 @@ impl Rules {
         }
     }
 
+    /// Whether the client's numbers may be others than the upstream's.
+    pub(super) fn renumbers(&self) -> bool {
+        self.renumbers
+    }
+
     fn may_log_in(&self) -> bool {
         let Policy { client, encryption_required, allow_cleartext, .. } = &self.policy;
         self.secure || !encryption_required && (*allow_cleartext || client.is_loopback())
@@ -188,7 +208,7 @@ impl Rules {
     /// This job begins, due to that line.
     pub(super) fn begins(&mut self, job: &Job, line: usize) {
         let expected = match job {
-            Job::Relay | Job::List(Listing::Sizes | Listing::Uidls) | Job::Handshake => true,
+            Job::Relay | Job::List(Listing::Sizes | Listing::Uidls | Listing::Numbered) | Job::Handshake => true,
             Job::Connect(_) => {
                 assert!(!self.connected, "connected twice");
                 false
@@ -262,6 +282,20 @@ impl Rules {
         self.closes();
         assert!(self.pending.is_empty(), "a reply that nobody reads");
     }
+}
+
+/// Whether a command is about messages.
+fn needs_messages(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Stat
+            | Command::List(_)
+            | Command::Uidl(_)
+            | Command::Retr(_)
+            | Command::Top { .. }
+            | Command::Dele(_)
+            | Command::Extension { .. }
+    )
 }
 
 /// The number of the command that this reply answers.

@@ -3,7 +3,7 @@
 use arbitrary::Unstructured;
 use bytes::Bytes;
 use popgate::pop3::Status;
-use popgate::session::{Event, FetchPolicy, Job, Listing, Session, TopBy};
+use popgate::session::{Event, FetchPolicy, Hint, Job, Released, Session, TopBy};
 
 use super::rules::Rules;
 
@@ -37,7 +37,7 @@ pub(super) fn outcome(
         Job::Connect(user) => connect(user, choice),
         Job::Disconnect => return None,
         Job::Handshake => Event::Secured,
-        Job::Admit(_) if yes => Event::Admitted(fetch_policy(choice)),
+        Job::Admit(_) if yes => Event::Admitted(fetch_policy(choice, choices)),
         Job::Admit(_) => Event::NotAdmitted("-ERR [SYS/TEMP] too many".into()),
         Job::Turn(command) => Event::Turn(command),
         Job::Penalize(reply) => Event::Penalized { reply, last: !yes },
@@ -47,8 +47,10 @@ pub(super) fn outcome(
         Job::List(mut listing) => {
             for line in lines(choices) {
                 let shown = session.list_line(&mut listing, line);
-                assert_eq!(shown.is_none(), matches!(listing, Listing::Sum { .. }), "a list loses a line");
+                assert!(listing.is_shown() || shown.is_none(), "a line of the proxy's own list is shown");
+                assert!(!listing.is_shown() || shown.is_some() || rules.renumbers(), "a list loses a line");
             }
+            assert!(session.last_lines(&mut listing).is_empty() || rules.renumbers() && listing.is_shown());
             Event::Listed(listing)
         }
         Job::Fetch(fetch) if yes => {
@@ -56,11 +58,26 @@ pub(super) fn outcome(
             Event::Fetched { number: fetch.number, size: u64::from(choice) << 8, kept: choice & 2 == 0 }
         }
         Job::Fetch(_) => Event::NotFetched("-ERR [SYS/TEMP] filters failed".into()),
-        Job::Kept(..) if yes => {
+        Job::Kept(..) | Job::Released(..) if yes => {
             rules.driver_answers(line);
             Event::Sent
         }
-        Job::Kept(..) => Event::NotFetched("-ERR [SYS/TEMP] not at hand".into()),
+        Job::Recall(seen) => Event::Recalled(
+            seen.into_iter()
+                .zip(choice..)
+                .filter(|(_, bits)| bits & 1 == 0)
+                .map(|((number, _), bits)| (number, Hint { octets: 9, held: bits & 2 == 0 }))
+                .collect(),
+        ),
+        Job::Ahead(fetch) => Event::ReadAhead(fetch.number, yes.then_some((u64::from(choice), choice & 2 == 0))),
+        Job::Peek(fetch) => {
+            if yes {
+                rules.driver_answers(line);
+            }
+            Event::Peeked(fetch.number, yes)
+        }
+        Job::Discard { reply, .. } => Event::Discarded(reply),
+        Job::Kept(..) | Job::Released(..) => Event::NotFetched("-ERR [SYS/TEMP] not at hand".into()),
     })
 }
 
@@ -90,8 +107,15 @@ fn connect(user: Option<Vec<u8>>, choice: u8) -> Event {
     Event::Connected { greeting, user, apop: choice & 1 == 0 }
 }
 
-fn fetch_policy(choice: u8) -> FetchPolicy {
+fn fetch_policy(choice: u8, choices: &mut Unstructured<'_>) -> FetchPolicy {
+    let view: u8 = choices.arbitrary().unwrap_or_default();
+    let released = |n| Released { id: format!("{n:032x}"), octets: n };
     FetchPolicy {
+        top_of_headers: view & 1 == 1,
+        top_max_size: (view & 2 == 2).then_some(u64::from(choice)),
+        exact: view & 4 == 4,
+        hide: view & 8 == 8,
+        released: (0..u64::from(view >> 4 & 3)).map(released).collect(),
         filtered: choice & 2 == 0,
         top_by: [TopBy::Top, TopBy::Retr, TopBy::Either][usize::from(choice >> 2) % 3],
         retr_once: choice & 16 == 0,
