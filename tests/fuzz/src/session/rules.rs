@@ -218,6 +218,8 @@ impl Rules {
                 self.upstream_waits = false;
                 return;
             }
+            // What was found out meanwhile may have been the answer.
+            Job::Turn(_) => return,
             _ => false,
         };
         assert_eq!(self.lines[line].answered, expected, "{job:?} out of place");
