@@ -28,7 +28,7 @@ pub enum RouteTo {
     /// To the upstream of this name, which exists.
     Upstream(String),
     /// To the server that stands in the user's name behind the last `#`. Names without one go on to the next route.
-    ServerInUser(ServerInUser),
+    ServerInUser(Box<ServerInUser>),
 }
 
 /// The servers that users may name.
@@ -95,7 +95,7 @@ impl Route {
         let by_name = section.get("server_in_user").unwrap_or(false);
         let (user, to) = if by_name {
             let user = section.get("user").unwrap_or_else(UserPattern::any);
-            (user, RouteTo::ServerInUser(ServerInUser::read(&mut section)))
+            (user, RouteTo::ServerInUser(Box::new(ServerInUser::read(&mut section))))
         } else {
             let user = section.require("user", "*@dept.example").unwrap_or_else(UserPattern::any);
             (user, RouteTo::Upstream(section.require("upstream", "dept").unwrap_or_default()))

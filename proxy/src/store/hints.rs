@@ -165,7 +165,7 @@ mod tests {
     }
 
     fn some(count: u64) -> HashMap<HintKey, Hint> {
-        let hint = |n: u64| Hint { sha256: [n as u8; 32], octets: n * 1000, held: n % 2 == 0 };
+        let hint = |n: u64| Hint { sha256: [n as u8; 32], octets: n * 1000, held: n.is_multiple_of(2) };
         (0..count).map(|n| (HintKey::new(b"../uid \n", n), hint(n))).collect()
     }
 

@@ -190,7 +190,7 @@ mod tests {
         quarantine.release(&mine).unwrap();
         quarantine.release(&other).unwrap();
         let quarantine = Quarantine::open(state.path()).unwrap();
-        assert_eq!(ids(&quarantine, Some("alice")), [mine.clone()]);
+        assert_eq!(ids(&quarantine, Some("alice")), std::slice::from_ref(&mine));
         quarantine.collected(&identity(Some("alice")), [&mine, &other]).unwrap();
         assert!(ids(&quarantine, Some("alice")).is_empty());
         assert_eq!(ids(&quarantine, Some("bob")), [other], "nobody deletes what is another's");

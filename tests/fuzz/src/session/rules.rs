@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use popgate::pop3::{Capabilities, Command, State};
-use popgate::session::{Effect, Event, Job, Listing, Policy};
+use popgate::session::{Effect, Event, Job, Policy};
 
 use super::client::Said;
 use super::reads_upstream;
@@ -172,6 +172,10 @@ impl Rules {
             (Command::List(None) | Command::Uidl(None), Some(asked)) if self.logged_in && needs_messages(asked) => true,
             (Command::Top { .. } | Command::Retr(_), Some(Command::Stat | Command::List(_))) => true,
             (Command::List(Some(_)), Some(Command::Top { .. })) => true,
+            // The envelope of a message that filters are to see.
+            (Command::Envelope(_), Some(Command::Retr(_) | Command::Top { .. } | Command::Stat | Command::List(_))) => {
+                true
+            }
             (command, Some(asked)) if self.renumbers => {
                 std::mem::discriminant(command) == std::mem::discriminant(asked)
             }
@@ -208,7 +212,8 @@ impl Rules {
     /// This job begins, due to that line.
     pub(super) fn begins(&mut self, job: &Job, line: usize) {
         let expected = match job {
-            Job::Relay | Job::List(Listing::Sizes | Listing::Uidls | Listing::Numbered) | Job::Handshake => true,
+            Job::List(listing) => listing.is_shown(),
+            Job::Relay | Job::Handshake => true,
             Job::Connect(_) => {
                 assert!(!self.connected, "connected twice");
                 false
@@ -296,6 +301,7 @@ fn needs_messages(command: &Command) -> bool {
             | Command::Retr(_)
             | Command::Top { .. }
             | Command::Dele(_)
+            | Command::Envelope(_)
             | Command::Extension { .. }
     )
 }
