@@ -16,7 +16,8 @@ use crate::route::Route;
 use crate::section::{Faults, Section};
 use crate::state_dir;
 use crate::tls::Tls;
-use crate::upstream::{Upstream, UpstreamTls};
+use crate::upstream::{Greeting, Upstream, UpstreamTls};
+use crate::vouching;
 use crate::warnings;
 
 /// What the program runs by. Two are equal if they mean the same, wherever in a file it stands.
@@ -168,6 +169,8 @@ impl Config {
         }
         self.check_kpop(top);
         self.check_loops(top);
+        self.check_mechanisms(top);
+        vouching::check(self, top.faults());
         let mut taken: HashMap<_, &Place> = HashMap::new();
         for Listener { address, address_place: place, .. } in self.listeners.iter().filter(|it| it.address.port != 0) {
             if let Some(first) = taken.get(address) {
@@ -195,6 +198,20 @@ impl Config {
 }
 
 impl Config {
+    /// A server that greets offers its own mechanisms.
+    fn check_mechanisms(&self, top: &Section<'_>) {
+        for listener in &self.listeners {
+            let (Some(place), Some(upstream)) = (&listener.sasl_place, &listener.upstream) else { continue };
+            if self.upstream(upstream).is_some_and(|upstream| listener.kpop || upstream.greeting == Greeting::Relay) {
+                let message = format!(
+                    "`sasl` has no effect beside `upstream`: the mechanisms of `{upstream}` itself are offered"
+                );
+                let hint = "remove `sasl`; it is for listeners without `upstream`, and for upstreams with `greeting = \"own\"`";
+                top.fault(place, message, hint);
+            }
+        }
+    }
+
     /// What a Kerberos exchange at the very beginning asks of the server's side.
     fn check_kpop(&self, top: &Section<'_>) {
         for listener in self.listeners.iter().filter(|listener| listener.kpop) {

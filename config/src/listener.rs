@@ -1,9 +1,12 @@
 //! `[[listener]]`: where clients connect.
 
+use std::path::PathBuf;
+
 use ipnet::IpNet;
 
 use crate::address::Address;
 use crate::keyword::{Keyword, TLS_WORDS};
+use crate::mechanism::SaslMechanism;
 use crate::names::Names;
 use crate::place::Place;
 use crate::section::Section;
@@ -25,12 +28,20 @@ pub struct Listener {
     pub proxy_protocol_from: Vec<IpNet>,
     /// Whether a Kerberos exchange comes before POP3.
     pub kpop: bool,
+    /// The SASL mechanisms that are offered while the user, and so the upstream, is not known.
+    pub sasl: Vec<SaslMechanism>,
+    /// The file of authorities (PEM) of which every client must show a certificate; none: no certificate is asked for.
+    pub client_ca: Option<PathBuf>,
     /// The section.
     pub place: Place,
     /// The value of `address`.
     pub address_place: Place,
     /// The value of `kpop`, or the section.
     pub kpop_place: Place,
+    /// The value of `sasl`, if it is there.
+    pub sasl_place: Option<Place>,
+    /// The value of `client_ca`, or the section.
+    pub client_ca_place: Place,
 }
 
 /// How clients of a listener get TLS.
@@ -75,9 +86,13 @@ impl Listener {
             allow_cleartext: section.get("allow_cleartext").unwrap_or_default(),
             proxy_protocol_from: section.list("proxy_protocol_from").into_iter().map(|(network, _)| network).collect(),
             kpop: section.get("kpop").unwrap_or_default(),
+            sasl: read_mechanisms(&mut section),
+            client_ca: section.path("client_ca"),
             place: section.place().clone(),
             address_place: section.place_of("address"),
             kpop_place: section.place_of("kpop"),
+            sasl_place: section.has("sasl").then(|| section.place_of("sasl")),
+            client_ca_place: section.place_of("client_ca"),
         };
         if listener.allow_cleartext && listener.tls == ListenerTls::StlsRequired {
             let place = section.place_of("allow_cleartext");
@@ -87,6 +102,7 @@ impl Listener {
         if listener.kpop {
             listener.check_kpop(&section);
         }
+        listener.check_client_ca(&section);
         section.finish();
         listener
     }
@@ -103,6 +119,24 @@ impl Listener {
             section.fault(&section.place_of("tls"), message, hint);
         }
     }
+
+    /// Whoever asks for certificates means all clients, so nobody may get in beside TLS.
+    fn check_client_ca(&self, section: &Section<'_>) {
+        let encrypted = matches!(self.tls, ListenerTls::Implicit | ListenerTls::StlsRequired);
+        if self.client_ca.is_some() && !encrypted {
+            let message = "`client_ca` lets nobody in without a certificate, so TLS must be required";
+            let hint = "write `tls = \"implicit\"` or `tls = \"stls-required\"`";
+            section.fault(&self.client_ca_place, message, hint);
+        }
+    }
+}
+
+fn read_mechanisms(section: &mut Section<'_>) -> Vec<SaslMechanism> {
+    let listed = section.list("sasl").into_iter().map(|(mechanism, _)| mechanism).collect();
+    if !section.has("sasl") {
+        return SaslMechanism::DEFAULT.to_vec();
+    }
+    listed
 }
 
 /// The name, by default the text of the address. Port 0 may be there several times, then the names are numbered.

@@ -7,6 +7,7 @@ use toml::de::DeValue;
 
 use crate::address::{Address, is_name};
 use crate::keyword::{Keyword, TLS_WORDS};
+use crate::login::Login;
 use crate::names::Names;
 use crate::pin::Pin;
 use crate::place::Place;
@@ -29,6 +30,8 @@ pub struct Upstream {
     pub pin_sha256: Vec<Pin>,
     /// The name that the certificate must bear; none: the address's host.
     pub server_name: Option<String>,
+    /// How the proxy logs in there.
+    pub login: Login,
     /// Whether the greeting keeps its APOP stamp.
     pub apop: bool,
     /// Whether the server is told by a PROXY header who the client is.
@@ -236,6 +239,7 @@ impl Upstream {
             ca: section.path("ca"),
             pin_sha256: section.list("pin_sha256").into_iter().map(|(pin, _)| pin).collect(),
             server_name: section.get("server_name").map(|ServerName(name)| name),
+            login: Login::read(&mut section),
             apop: section.get("apop").unwrap_or(true),
             send_proxy: section.get("send_proxy").unwrap_or_default(),
             xclient: section.get("xclient").unwrap_or_default(),
@@ -282,6 +286,7 @@ impl Upstream {
             ca: None,
             pin_sha256: Vec::new(),
             server_name: None,
+            login: Login::Relay,
             apop: true,
             send_proxy: SendProxy::None,
             xclient: false,

@@ -1,6 +1,7 @@
 //! What is allowed in a configuration and yet probably not meant.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use crate::allowed::AllowedServer;
 use crate::config::Config;
@@ -8,7 +9,7 @@ use crate::filter::Filter;
 use crate::listener::{Listener, ListenerTls};
 use crate::place::Place;
 use crate::route::{Route, RouteTo};
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, UpstreamTls};
 
 /// Below it hardly any filter can start.
 const LITTLE_MEMORY: u64 = 1 << 20;
@@ -22,6 +23,9 @@ pub(crate) fn collect(config: &Config) -> Vec<String> {
     upstream_warnings(config, &mut warnings);
     route_warnings(config, &mut warnings);
     tls_warnings(config, &mut warnings);
+    for upstream in &config.upstreams {
+        master_warnings(upstream, &mut warnings);
+    }
     for filter in &config.filters {
         filter_warnings(filter, &mut warnings);
     }
@@ -119,15 +123,28 @@ fn tls_warnings(config: &Config, warnings: &mut Vec<String>) {
     if config.listeners.iter().all(|listener| listener.tls == ListenerTls::None) {
         warn(warnings, &tls.place, "the certificate is never shown, since no listener has TLS");
     }
-    // A key that can't be looked at is a fault for whoever loads it.
-    let Ok(metadata) = std::fs::metadata(&tls.private_key) else { return };
+    readable_warning(&tls.private_key, "the private key", &tls.private_key_place, warnings);
+}
+
+fn master_warnings(upstream: &Upstream, warnings: &mut Vec<String>) {
+    let Some(master) = upstream.login.master() else { return };
+    readable_warning(&master.password_file, "the master password", &master.password_file_place, warnings);
+    if let Some(users) = &master.users_file {
+        readable_warning(users, "the password hashes", &master.users_file_place, warnings);
+    }
+    if upstream.tls == UpstreamTls::None && !upstream.address.is_loopback() {
+        let text =
+            format!("the master password of upstream `{}` goes over the network in clear; write `tls`", upstream.name);
+        warn(warnings, &master.place, &text);
+    }
+}
+
+/// A secret file that is not for everybody. One that can't be looked at is a fault for whoever loads it.
+fn readable_warning(path: &Path, what: &str, place: &Place, warnings: &mut Vec<String>) {
+    let Ok(metadata) = std::fs::metadata(path) else { return };
     if metadata.permissions().mode() & 0o004 != 0 {
-        let path = tls.private_key.display();
-        warn(
-            warnings,
-            &tls.private_key_place,
-            &format!("every user of this machine can read the private key `{path}`; chmod o-r it"),
-        );
+        let path = path.display();
+        warn(warnings, place, &format!("every user of this machine can read {what} `{path}`; chmod o-r it"));
     }
 }
 

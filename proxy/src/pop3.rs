@@ -3,6 +3,7 @@
 //! Nothing here does I/O, looks at a clock or writes a log; what a byte means is decided here and nowhere else.
 //! Sources: RFC 1939 (POP3), RFC 2449 (CAPA), RFC 2595 (STLS), RFC 3206 (response codes), RFC 5034 (AUTH), RFC 6856 (UTF8, LANG).
 
+mod apop;
 mod body;
 mod capability;
 mod command;
@@ -14,6 +15,7 @@ pub mod sasl;
 mod sdps;
 mod secret;
 
+pub use apop::{Stamp, timestamp};
 pub use body::{Decoder, Encoder, TERMINATOR};
 pub use capability::Capabilities;
 pub use command::{Command, CommandError, Extension, Shape, State};

@@ -7,26 +7,33 @@
 mod authorization;
 mod capabilities;
 pub mod driver;
+mod exchange;
 mod fetch;
 mod login;
 mod maildrop;
 mod preparation;
+mod prompt;
 mod released;
+mod scheme;
 mod transaction;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::pop3::{Command, CommandError, LONG_LINE, LineFault, MessageNumber, Secret, Status, line_limit};
+use crate::pop3::{Command, CommandError, LONG_LINE, LineFault, MessageNumber, Secret, Stamp, Status, line_limit};
 
 use authorization::Authorization;
-pub(crate) use authorization::timestamp;
 pub use capabilities::{Standing, offered_capabilities};
+pub use exchange::Exchange;
 pub use fetch::{Announced, Extent, Fetch, FetchPolicy, TopBy};
-pub use login::{Credentials, Exchange, Login, Prompt};
+pub use login::Login;
+use login::REFUSED;
 pub use maildrop::{Hint, Listing, Maildrop, Released, Seen};
 use preparation::Deferred;
+pub use prompt::{Credentials, Prompt};
+pub use scheme::{Master, Scheme};
 
 /// How many commands may be under way towards an upstream that announces PIPELINING (RFC 2449 section 6.6).
 const WINDOW: usize = 16;
@@ -52,6 +59,8 @@ pub struct Policy {
     pub fixed_upstream: bool,
     /// Whether a Kerberos exchange comes first, which proves to the upstream who the client is.
     pub kpop: bool,
+    /// The SASL mechanisms that are offered where it is not.
+    pub sasl: Arc<[&'static str]>,
     /// How many bad commands end a session after login.
     pub bad_commands: u32,
 }
@@ -71,6 +80,8 @@ pub enum Event {
         user: Option<Vec<u8>>,
         /// Whether a timestamp in the greeting stays there for APOP.
         apop: bool,
+        /// How to log in.
+        scheme: Scheme,
     },
     /// There is no upstream.
     NotConnected {
@@ -81,6 +92,10 @@ pub enum Event {
     },
     /// The client's TLS handshake is done.
     Secured,
+    /// The client has shown a trusted certificate of this user.
+    Certified(Vec<u8>),
+    /// Whether a password was found right.
+    Verified(bool),
     /// The login is accepted by the proxy too.
     Admitted(FetchPolicy),
     /// The login is refused by the proxy: the reply for the client.
@@ -134,6 +149,8 @@ pub enum Effect {
     Upstream(Secret),
     /// Do this and answer with its event before anything behind it.
     Job(Job),
+    /// Tell the operator.
+    Warn(&'static str),
     /// End the session after what was sent: the client's connection, and the upstream's without QUIT.
     Close,
     /// The upstream is out of step: break the session off.
@@ -149,6 +166,13 @@ pub enum Job {
     Disconnect,
     /// Do the TLS handshake with the client: [`Event::Secured`].
     Handshake,
+    /// Compare a password with the one that the proxy knows for the user: [`Event::Verified`].
+    Verify {
+        /// The login name.
+        user: Vec<u8>,
+        /// What was given as the password.
+        password: Secret,
+    },
     /// Check the limits for this user and choose the filters: [`Event::Admitted`] or [`Event::NotAdmitted`].
     Admit(Option<Vec<u8>>),
     /// Wait as long as a refused credential has to: [`Event::Penalized`].
@@ -261,12 +285,18 @@ pub struct Session {
     fetch: FetchPolicy,
     phase: Phase,
     secure: bool,
-    /// Credentials that wait for [`Event::Connected`].
+    /// Credentials that wait for [`Event::Connected`] or [`Event::Verified`].
     pending: Option<Credentials>,
     /// The reply to the login that waits for [`Event::Admitted`].
     welcome: Bytes,
-    /// The upstream's greeting has a timestamp for APOP.
+    /// The upstream's greeting has a timestamp for APOP of the client's own.
     apop: bool,
+    /// How to log in at the upstream.
+    scheme: Scheme,
+    /// The timestamp for APOP of the proxy's own.
+    stamp: Option<Stamp>,
+    /// The user of the client's certificate.
+    certificate: Option<Box<[u8]>>,
     pipelining: bool,
     /// Whether the upstream has listed its capabilities without TOP.
     lacks_top: bool,
@@ -294,6 +324,9 @@ impl Session {
             pending: None,
             welcome: Bytes::new(),
             apop: false,
+            scheme: Scheme::default(),
+            stamp: None,
+            certificate: None,
             pipelining: false,
             lacks_top: false,
             layer: false,
@@ -344,16 +377,24 @@ impl Session {
 
     /// Takes an event in and says what is to be done.
     pub fn on(&mut self, event: Event) -> Effects {
-        if !matches!(event, Event::Start | Event::Line(_)) {
+        if !matches!(event, Event::Start | Event::Line(_) | Event::Certified(_)) {
             self.running = self.running.saturating_sub(1);
         }
         let effects = match event {
             Event::Start => self.start(),
             Event::Line(Ok(line)) => self.line(&line),
             Event::Line(Err(fault)) => self.line_fault(fault),
-            Event::Connected { greeting, user, apop } => self.connected(&greeting, user, apop),
+            Event::Connected { greeting, user, apop, scheme } => {
+                self.scheme = scheme;
+                self.connected(&greeting, user, apop)
+            }
             Event::NotConnected { reply, refused } => self.not_connected(reply, refused),
             Event::Secured => self.secured(),
+            Event::Certified(user) => {
+                self.certificate = Some(user.into());
+                Vec::new()
+            }
+            Event::Verified(right) => self.verified(right),
             Event::Admitted(fetch) => self.admitted(fetch),
             Event::NotAdmitted(reply) => self.last_words(reply),
             Event::Turn(command) => self.turn(command),
@@ -434,18 +475,14 @@ impl Session {
     }
 
     fn reply(&mut self, purpose: Purpose, line: Bytes) -> Effects {
-        if let Purpose::Auth(exchange) = &purpose
-            && line.first() == Some(&b'+')
-            && !line.starts_with(b"+OK")
-        {
-            return self.challenge(exchange.clone(), &line);
-        }
-        if let Purpose::OwnLogin(login) = &purpose
-            && line.first() == Some(&b'+')
-            && !line.starts_with(b"+OK")
-        {
-            return self.own_challenge(login.clone());
-        }
+        let (accepted, asked) = (line.starts_with(b"+OK"), line.starts_with(b"+"));
+        let purpose = match purpose {
+            Purpose::Auth(exchange) if asked && (!accepted || exchange.waits_for_a_response()) => {
+                return self.challenge(exchange, &line);
+            }
+            Purpose::OwnLogin(login) if asked && !accepted => return self.own_challenge(login),
+            purpose => purpose,
+        };
         let Ok(status) = Status::parse(line) else {
             self.phase = Phase::Closing;
             return vec![Effect::Broken("a reply that is neither +OK nor -ERR")];

@@ -3,10 +3,19 @@
 //! Sources: RFC 4616 (PLAIN), RFC 5034 (AUTH in POP3), RFC 5802 (SCRAM), RFC 7628 (OAUTHBEARER), and the
 //! documents of Google and Microsoft for LOGIN and XOAUTH2.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::{DecodePaddingMode, Engine as _};
 
 use super::Secret;
+
+/// Some clients leave the padding off, and some servers do not mind: what they take as a credential is one here, too.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// The credentials of PLAIN.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,6 +37,9 @@ pub enum SaslError {
     /// Base64 of something else.
     #[error("malformed credentials")]
     Malformed,
+    /// A name or password that would not stay within its line or field.
+    #[error("credentials with a line end or NUL in them")]
+    Control,
 }
 
 /// True if a mechanism may have this name, in letters of either case: 1 to 20 of them, digits, hyphens and underscores.
@@ -44,16 +56,17 @@ pub fn is_mechanism(name: &[u8]) -> bool {
 ///
 /// When it is not base64.
 pub fn decode(line: &[u8]) -> Result<Secret, SaslError> {
+    let line = line.trim_ascii();
     if line == b"=" {
         return Ok(Secret::new(Vec::new()));
     }
-    STANDARD.decode(line).map(Secret::new).map_err(|_| SaslError::Base64)
+    BASE64.decode(line).map(Secret::new).map_err(|_| SaslError::Base64)
 }
 
 /// Encodes one line of an exchange.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> Secret {
-    Secret::new(STANDARD.encode(bytes).into_bytes())
+    Secret::new(BASE64.encode(bytes).into_bytes())
 }
 
 impl Plain {
@@ -82,12 +95,33 @@ impl Plain {
         encode(message.expose())
     }
 
-    /// True if no field could become a line of its own (CR, LF) where the credentials are sent as USER and PASS.
-    #[must_use]
-    pub fn fits_lines(&self) -> bool {
-        let whole = |field: &[u8]| !field.iter().any(|octet| b"\r\n\0".contains(octet));
-        whole(&self.authorization) && whole(&self.user) && whole(self.password.expose())
+    /// The same credentials, if no field of them could become a line (CR, LF) or a field (NUL) of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`SaslError::Control`] otherwise.
+    pub fn contained(self) -> Result<Self, SaslError> {
+        let fields = [&self.authorization[..], &self.user, self.password.expose()];
+        if fields.into_iter().all(is_contained) { Ok(self) } else { Err(SaslError::Control) }
     }
+
+    /// The user whose maildrop is asked for.
+    #[must_use]
+    pub fn maildrop(&self) -> &[u8] {
+        if self.authorization.is_empty() { &self.user } else { &self.authorization }
+    }
+
+    /// True if nobody is acted for but the user who logs in.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.maildrop() == self.user
+    }
+}
+
+/// True if a name or password holds nothing that could end its line or its field.
+#[must_use]
+pub fn is_contained(field: &[u8]) -> bool {
+    !field.iter().any(|octet| b"\r\n\0".contains(octet))
 }
 
 /// Mechanisms that can protect or encrypt all that follows the login (RFC 4752, RFC 2831, RFC 2222 section 7.1).
@@ -108,16 +142,17 @@ pub fn user_of(mechanism: &str, line: &[u8]) -> Option<Vec<u8>> {
     let message = decode(line).ok()?;
     let message = message.expose();
     let name = match mechanism {
-        "PLAIN" => {
-            let plain = Plain::parse(line).ok()?;
-            if plain.authorization.is_empty() { plain.user } else { plain.authorization }
-        }
+        "PLAIN" => Plain::parse(line).ok()?.maildrop().to_vec(),
         "LOGIN" | "EXTERNAL" => message.to_vec(),
         "CRAM-MD5" => message[..memchr::memrchr(b' ', message)?].to_vec(),
         "DIGEST-MD5" => digest_user(message)?.to_vec(),
         "XOAUTH2" => field(message, b'\x01', b"user=")?.to_vec(),
         "OAUTHBEARER" => unescape(field(message, b',', b"a=")?),
-        _ if mechanism.starts_with("SCRAM-") => unescape(field(message, b',', b"n=")?),
+        // RFC 5802 section 7: the binding flag, on whose behalf, who logs in, and more.
+        _ if mechanism.starts_with("SCRAM-") => {
+            let behalf = message.split(|&octet| octet == b',').nth(1)?.strip_prefix(b"a=");
+            unescape(behalf.or_else(|| field(message, b',', b"n="))?)
+        }
         _ => return None,
     };
     (!name.is_empty()).then_some(name)
@@ -144,7 +179,7 @@ mod tests {
     use super::*;
 
     fn b64(text: &str) -> Vec<u8> {
-        STANDARD.encode(text).into_bytes()
+        encode(text.as_bytes()).expose().to_vec()
     }
 
     #[test]
@@ -167,9 +202,17 @@ mod tests {
 
     #[test]
     fn a_line_end_in_a_credential_is_seen() {
-        assert!(Plain::parse(&b64("\0alice\0se cret")).unwrap().fits_lines());
-        assert!(!Plain::parse(&b64("\0alice\0x\r\nDELE 1")).unwrap().fits_lines());
-        assert!(!Plain::parse(&b64("\0al\nice\0x")).unwrap().fits_lines());
+        assert!(Plain::parse(&b64("\0alice\0se cret")).unwrap().contained().is_ok());
+        for bad in ["\0alice\0x\r\nDELE 1", "\0al\nice\0x", "b\rob\0alice\0x"] {
+            assert_eq!(Plain::parse(&b64(bad)).unwrap().contained(), Err(SaslError::Control));
+        }
+    }
+
+    #[test]
+    fn padding_does_not_matter() {
+        for line in ["AGFsaWNlAHNlc2FtZQ==", "AGFsaWNlAHNlc2FtZQ", "AGFsaWNlAHNlc2FtZR=="] {
+            assert_eq!(Plain::parse(line.as_bytes()).unwrap().password.expose(), b"sesame", "{line}");
+        }
     }
 
     #[test]
@@ -182,6 +225,7 @@ mod tests {
             ("XOAUTH2", "user=alice\x01auth=Bearer x\x01\x01", Some("alice")),
             ("OAUTHBEARER", "n,a=alice,\x01auth=Bearer x\x01\x01", Some("alice")),
             ("SCRAM-SHA-256", "n,,n=al=2Cice,r=abc", Some("al,ice")),
+            ("SCRAM-SHA-1", "y,a=bob,n=alice,r=abc", Some("bob")),
             ("DIGEST-MD5", "charset=utf-8,username=\"alice\",realm=\"x\"", Some("alice")),
             ("DIGEST-MD5", "username=\"al\\\"ice\"", None),
             ("GSSAPI", "alice", None),

@@ -1,15 +1,13 @@
 //! The AUTHORIZATION state (RFC 1939 section 4): who is there, and over what.
 //!
-//! Towards a fixed upstream commands and SASL exchanges are relayed; without one the proxy prompts for itself and
-//! [`super::login`] carries the credentials to the upstream that the user's route names.
+//! Towards a fixed upstream commands and SASL exchanges are relayed ([`super::exchange`]); without one, or where the proxy
+//! logs in by other means ([`super::scheme`]), it prompts for itself and [`super::login`] carries the credentials on.
 
-use std::ops::Range;
-
-use super::capabilities::OWN_MECHANISMS;
-use super::{
-    Credentials, Effect, Effects, Exchange, Job, Phase, Prompt, Purpose, REFUSALS, Session, ask, client, upstream,
-};
-use crate::pop3::{Command, Extension, MAX_GREETING, Secret, State, Status, clean, sasl};
+use super::login::REFUSED;
+use super::prompt::Answered;
+use super::scheme::EXTERNAL;
+use super::{Credentials, Effect, Effects, Job, Phase, Prompt, Purpose, REFUSALS, Scheme, Session, ask, client};
+use crate::pop3::{Command, Extension, MAX_GREETING, Secret, Stamp, State, Status, clean, sasl, timestamp};
 
 /// What was said before a login; nothing of it outlives STLS.
 #[derive(Debug, Default)]
@@ -20,6 +18,7 @@ pub(super) struct Authorization {
 impl Session {
     /// The upstream has greeted.
     pub(super) fn connected(&mut self, greeting: &Status, user: Option<Vec<u8>>, apop: bool) -> Effects {
+        self.stamp = matches!(self.scheme, Scheme::Apop).then(|| Stamp::of(&greeting.line)).flatten();
         if !self.policy.fixed_upstream {
             return self.own_login_connected(greeting, user);
         }
@@ -30,8 +29,9 @@ impl Session {
         // Clients act on the greeting's text (RFC 1939 section 7: APOP), so it stays what it is.
         let mut text = clean(&greeting.line, MAX_GREETING);
         if let Some(stamp) = timestamp(&text) {
-            self.apop = apop;
-            if !apop {
+            // A digest of the client's would be of no use to a proxy that logs in by itself.
+            self.apop = apop && self.relays_logins();
+            if !self.apop {
                 text.drain(stamp);
                 text.truncate(text.trim_ascii_end().len());
             }
@@ -61,9 +61,9 @@ impl Session {
             }
             Command::Quit => self.last_words("+OK bye".into()),
             Command::Capa if fixed => ask("CAPA", Purpose::Capa),
-            Command::Capa => vec![self.capability_reply(&Self::unrouted_capabilities())],
+            Command::Capa => vec![self.capability_reply(&self.unrouted_capabilities())],
             Command::Mechanisms if fixed => ask("CAPA", Purpose::Mechanisms),
-            Command::Mechanisms => vec![self.mechanisms_reply(&Self::unrouted_capabilities())],
+            Command::Mechanisms => vec![self.mechanisms_reply(&self.unrouted_capabilities())],
             Command::Stls => self.stls(),
             Command::User(_) | Command::Auth { .. } | Command::Apop { .. } | Command::Pass(_) => {
                 self.credential(command)
@@ -122,10 +122,13 @@ impl Session {
     }
 
     fn user(&mut self, name: Vec<u8>) -> Effects {
-        if self.policy.fixed_upstream {
+        if self.relays_logins() {
             let line = Command::User(name.clone());
             self.phase = Phase::Authorization(Authorization::default());
             return ask(line.line(), Purpose::User(name));
+        }
+        if !self.takes_passwords() {
+            return vec![client("-ERR [AUTH] no passwords are taken here; use AUTH EXTERNAL")];
         }
         // Held back until the password is there: whether the name has a route stays unknown until then.
         self.phase = Phase::Authorization(Authorization { user: Some(name) });
@@ -142,7 +145,7 @@ impl Session {
         let Some(user) = authorization.user.take() else {
             return self.bad("send USER first".into());
         };
-        if self.policy.fixed_upstream {
+        if self.relays_logins() {
             return self.send_login(&Command::Pass(password).line(), user);
         }
         self.log_in(Credentials::new(user, password))
@@ -154,33 +157,7 @@ impl Session {
     }
 
     fn auth(&mut self, mechanism: String, initial: Option<Secret>) -> Effects {
-        if !self.policy.fixed_upstream {
-            return self.prompt(&mechanism, initial);
-        }
-        if mechanism.ends_with("-PLUS") {
-            return vec![client("-ERR channel binding can't pass a proxy; use the mechanism without -PLUS")];
-        }
-        let mut exchange = Exchange::new(mechanism.clone());
-        if let Some(initial) = &initial {
-            exchange.answered(initial.expose());
-        }
-        self.phase = Phase::LoggingIn;
-        ask(Command::Auth { mechanism, initial }.line(), Purpose::Auth(exchange))
-    }
-
-    /// The upstream's challenge in a relayed exchange goes to the client.
-    pub(super) fn challenge(&mut self, exchange: Exchange, line: &[u8]) -> Effects {
-        self.phase = Phase::Exchange(exchange);
-        let mut line = clean(line, crate::pop3::MAX_REPLY_LINE);
-        line.extend_from_slice(b"\r\n");
-        vec![Effect::Client(line.into())]
-    }
-
-    /// The client's response in a relayed exchange goes to the upstream, whatever it is.
-    pub(super) fn exchange_line(&mut self, mut exchange: Exchange, line: &[u8]) -> Effects {
-        exchange.answered(line);
-        self.phase = Phase::LoggingIn;
-        vec![upstream(line), Effect::Job(Job::Reply(Purpose::Auth(exchange)))]
+        if self.relays_logins() { self.relay_auth(mechanism, initial) } else { self.prompt(&mechanism, initial) }
     }
 
     /// The upstream has decided about credentials that were relayed.
@@ -189,16 +166,7 @@ impl Session {
             self.welcome = status.relayed();
             return vec![Effect::Job(Job::Admit(user))];
         }
-        if !self.policy.fixed_upstream {
-            return self.give_up(status, attempt);
-        }
-        self.phase = Phase::Authorization(Authorization::default());
-        let reply = status.relayed();
-        if attempt && refuses_credential(status) {
-            vec![Effect::Job(Job::Penalize(reply))]
-        } else {
-            vec![Effect::Client(reply)]
-        }
+        self.give_up(status, attempt)
     }
 
     /// A refused credential has waited its time.
@@ -225,13 +193,16 @@ impl Session {
         vec![Effect::Client(std::mem::take(&mut self.welcome))]
     }
 
-    /// AUTH where the proxy does not know the upstream yet.
+    /// AUTH where the proxy asks for the credentials.
     fn prompt(&mut self, mechanism: &str, initial: Option<Secret>) -> Effects {
-        let prompt = match mechanism {
-            "PLAIN" => Prompt::Plain,
-            "LOGIN" => Prompt::LoginName,
-            _ if OWN_MECHANISMS.contains(&mechanism) => Prompt::Token(mechanism.to_owned()),
-            _ => return vec![client("-ERR this mechanism is not offered here")],
+        let prompt = match (mechanism, &self.certificate) {
+            _ if !self.own_mechanisms().contains(&mechanism) => {
+                return vec![client("-ERR this mechanism is not offered here")];
+            }
+            ("PLAIN", _) => Prompt::Plain,
+            ("LOGIN", _) => Prompt::LoginName,
+            (EXTERNAL, Some(user)) => Prompt::External(user.to_vec()),
+            _ => Prompt::Token(mechanism.to_owned()),
         };
         match initial {
             Some(initial) => self.prompt_line(prompt, initial.expose()),
@@ -253,8 +224,9 @@ impl Session {
             return vec![client("-ERR cancelled")];
         }
         match prompt.answer(line) {
-            Ok(super::login::Answered::Complete(credentials)) => self.log_in(credentials),
-            Ok(super::login::Answered::Next(prompt)) => self.ask_client(prompt),
+            Ok(Answered::Complete(credentials)) => self.log_in(credentials),
+            Ok(Answered::Next(prompt)) => self.ask_client(prompt),
+            Ok(Answered::Refused) => vec![Effect::Job(Job::Penalize(format!("{REFUSED}\r\n").into()))],
             Err(error) => vec![client(format!("-ERR {error}"))],
         }
     }
@@ -265,11 +237,4 @@ impl Session {
 pub(super) fn refuses_credential(status: &Status) -> bool {
     let text = status.text().to_ascii_uppercase();
     ![&b"[SYS/"[..], b"[IN-USE]", b"[LOGIN-DELAY]"].iter().any(|code| text.starts_with(code))
-}
-
-/// Where the timestamp for APOP stands in the greeting (RFC 1939 section 7).
-pub(crate) fn timestamp(greeting: &[u8]) -> Option<Range<usize>> {
-    let open = greeting.iter().position(|&octet| octet == b'<')?;
-    let close = open + greeting[open..].iter().position(|&octet| octet == b'>')?;
-    greeting[open..close].contains(&b'@').then_some(open..close + 1)
 }

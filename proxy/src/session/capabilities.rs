@@ -6,9 +6,6 @@ use crate::pop3::Capabilities;
 /// Capabilities that pass through as the upstream states them.
 const PASSED: [&str; 8] = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE", "LOGIN-DELAY", "UTF8", "LANG"];
 
-/// Mechanisms that a proxy without an upstream can prompt for itself.
-pub(super) const OWN_MECHANISMS: [&str; 4] = ["PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"];
-
 /// What decides, besides the upstream's list, about what a client is told.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Standing {
@@ -48,14 +45,14 @@ pub fn offered_capabilities(upstream: &Capabilities, standing: Standing) -> Vec<
 
 impl Session {
     /// The list of a proxy that does not know its upstream yet.
-    pub(super) fn unrouted_capabilities() -> Capabilities {
-        let sasl = format!("SASL {}", OWN_MECHANISMS.join(" "));
-        ["USER", "TOP", "UIDL", &sasl].into_iter().collect()
+    pub(super) fn unrouted_capabilities(&self) -> Capabilities {
+        self.own_capabilities(&Capabilities::unannounced())
     }
 
     /// The upstream's list is there, or it has none.
     pub(super) fn capabilities_are(&self, purpose: &Purpose, list: Option<Capabilities>) -> Effects {
         let list = list.unwrap_or_else(Capabilities::unannounced);
+        let list = if self.relays_logins() { list } else { self.own_capabilities(&list) };
         match purpose {
             Purpose::Mechanisms => vec![self.mechanisms_reply(&list)],
             _ => vec![self.capability_reply(&list)],

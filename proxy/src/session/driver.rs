@@ -9,6 +9,7 @@ mod connect;
 mod held;
 mod job;
 mod kpop;
+mod login;
 mod memory;
 mod patience;
 mod peek;
@@ -314,6 +315,10 @@ impl Driver {
                 Ok(Step::Next)
             }
             Effect::Upstream(_) => Err(Break::OutOfStep("a command that was not sent")),
+            Effect::Warn(text) => {
+                warn!(upstream = self.upstream_name, "{text}");
+                Ok(Step::Next)
+            }
             Effect::Close => Ok(Step::End),
             Effect::Broken(reason) => Err(Break::OutOfStep(reason)),
         }
@@ -328,6 +333,7 @@ impl Driver {
                 self.upstream = None;
                 return Ok(None);
             }
+            Job::Verify { user, password } => Event::Verified(Box::pin(self.verify(user, password)).await?),
             Job::Admit(user) => Box::pin(self.admit(user)).await,
             Job::Penalize(reply) => self.penalize(reply).await?,
             Job::Turn(command) => Event::Turn(command),

@@ -1,158 +1,49 @@
-//! Logins: what a relayed exchange shows of the user, and logins that the proxy carries out itself.
+//! Logins that the proxy carries out itself: by the user's route, by APOP, or as a master user.
 
 use super::authorization::{Authorization, refuses_credential};
-use super::{Effect, Effects, Job, Phase, Purpose, Session, ask, upstream};
-use crate::pop3::sasl::{self, Plain, SaslError};
+use super::{Credentials, Effect, Effects, Exchange, Job, Phase, Purpose, Scheme, Session, ask, client, upstream};
+use crate::pop3::sasl::{self, Plain};
 use crate::pop3::{Capabilities, Secret, Status};
 
-/// A SASL exchange that is relayed line by line.
-#[derive(Clone, Debug)]
-pub struct Exchange {
-    mechanism: String,
-    /// The login name, once a response has shown it.
-    pub user: Option<Vec<u8>>,
-    /// Whether a well-formed response was given: a refusal is then one of a credential.
-    pub attempted: bool,
-}
+/// What is said of a credential that the proxy itself finds wrong, whatever is wrong with it.
+pub(super) const REFUSED: &str = "-ERR [AUTH] login failed";
 
-impl Exchange {
-    pub(super) fn new(mechanism: String) -> Self {
-        Self { mechanism, user: None, attempted: false }
-    }
-
-    /// Notes the client's response.
-    pub(super) fn answered(&mut self, line: &[u8]) {
-        self.attempted = line != b"*" && sasl::decode(line).is_ok();
-        if self.user.is_none() && self.attempted {
-            self.user = sasl::user_of(&self.mechanism, line);
-        }
-    }
-}
-
-/// Credentials that the proxy sends on its own.
-#[derive(Clone, Debug)]
-pub enum Credentials {
-    /// Name and password.
-    Password {
-        /// As PLAIN has them.
-        plain: Plain,
-        /// Given as USER and PASS.
-        simple: bool,
-    },
-    /// The first response of a mechanism that names the user in it.
-    Token {
-        /// The mechanism in capitals.
-        mechanism: String,
-        /// The response in base64.
-        response: Secret,
-        /// The login name in it.
-        user: Vec<u8>,
-    },
-}
-
-impl Credentials {
-    pub(super) fn new(user: Vec<u8>, password: Secret) -> Self {
-        Self::Password { plain: Plain { authorization: Vec::new(), user, password }, simple: true }
-    }
-
-    fn user(&self) -> &[u8] {
-        match self {
-            Self::Password { plain, .. } => &plain.user,
-            Self::Token { user, .. } => user,
-        }
-    }
-}
-
-/// What the client was asked by the proxy itself.
-#[derive(Clone, Debug)]
-pub enum Prompt {
-    /// The response of PLAIN.
-    Plain,
-    /// The name for LOGIN.
-    LoginName,
-    /// The password for LOGIN of this user.
-    LoginPassword(Vec<u8>),
-    /// The response of this mechanism, which names the user.
-    Token(String),
-}
-
-/// What follows an answer to a prompt.
-#[derive(Debug)]
-pub(super) enum Answered {
-    Complete(Credentials),
-    Next(Prompt),
-}
-
-impl Prompt {
-    /// The challenge before base64.
-    pub(super) fn challenge(&self) -> &'static [u8] {
-        match self {
-            Self::Plain | Self::Token(_) => b"",
-            Self::LoginName => b"Username:",
-            Self::LoginPassword(_) => b"Password:",
-        }
-    }
-
-    /// Takes the client's response.
-    pub(super) fn answer(self, line: &[u8]) -> Result<Answered, SaslError> {
-        let plain = match self {
-            Self::Plain => Plain::parse(line)?,
-            Self::LoginName => {
-                let name = sasl::decode(line)?;
-                if name.expose().is_empty() {
-                    return Err(SaslError::Malformed);
-                }
-                return Ok(Answered::Next(Self::LoginPassword(name.expose().to_vec())));
-            }
-            Self::LoginPassword(user) => Plain { authorization: Vec::new(), user, password: sasl::decode(line)? },
-            Self::Token(mechanism) => {
-                sasl::decode(line)?;
-                let user = sasl::user_of(&mechanism, line).ok_or(SaslError::Malformed)?;
-                let response = Secret::new(line.to_vec());
-                return Ok(Answered::Complete(Credentials::Token { mechanism, response, user }));
-            }
-        };
-        Ok(Answered::Complete(Credentials::Password { plain, simple: false }))
-    }
-}
-
-/// A login by name and password that the proxy carries out: what is awaited.
+/// A login that the proxy carries out: what is awaited.
 #[derive(Clone, Debug)]
 pub struct Login {
-    plain: Plain,
+    /// Whose maildrop it is.
+    user: Vec<u8>,
+    /// The upstream knows the proxy's master user, and the client was vouched for.
+    as_master: bool,
     step: Step,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 enum Step {
-    Capabilities,
-    User,
-    Password,
-    Challenge,
-    Response,
+    /// CAPA, to choose how these are sent.
+    Capabilities(Plain),
+    /// USER; this password follows.
+    User(Secret),
+    /// PASS or APOP: the reply decides.
+    Decision,
+    /// AUTH.
+    Sasl {
+        /// The responses that were not sent yet, the next one at the end.
+        left: Vec<Secret>,
+        /// Whether one was sent.
+        said: bool,
+        /// The mechanism whose further challenges are the client's.
+        token: Option<String>,
+    },
 }
 
 impl Session {
-    /// True if a Kerberos exchange comes before everything else.
-    pub(super) fn kerberos_first(&self) -> bool {
-        self.policy.kpop
-    }
-
-    /// True if these octets, the client's next, are not text: RFC 4422 section 3.7 puts a length of four octets before
-    /// what a security layer protects, and no mechanism allows one that needs the first of them.
-    pub(super) fn is_unreadable(&self, start: &[u8]) -> bool {
-        self.layer && self.logged_in() && start.first() == Some(&0)
-    }
-
-    /// The upstream has decided about a relayed exchange.
-    pub(super) fn exchange_replied(&mut self, exchange: Exchange, status: &Status) -> Effects {
-        self.layer = status.ok && sasl::may_have_layer(&exchange.mechanism);
-        self.login_replied(exchange.user, status, exchange.attempted)
-    }
-
-    /// Takes credentials to the upstream that the user's route names.
+    /// Takes credentials to the upstream: the fixed one, or the one that the user's route names.
     pub(super) fn log_in(&mut self, credentials: Credentials) -> Effects {
         self.phase = Phase::LoggingIn;
+        if self.policy.fixed_upstream {
+            return self.log_in_with(credentials);
+        }
         let user = credentials.user().to_vec();
         self.pending = Some(credentials);
         vec![Effect::Job(Job::Connect(Some(user)))]
@@ -166,86 +57,182 @@ impl Session {
         if !greeting.ok {
             return self.give_up(greeting, false);
         }
-        match credentials {
-            Credentials::Password { mut plain, simple } => {
-                if let Some(user) = user {
-                    if plain.authorization == plain.user {
-                        plain.authorization.clone_from(&user);
-                    }
-                    plain.user = user;
-                }
-                if simple { send_user(plain) } else { ask("CAPA", login(plain, Step::Capabilities)) }
+        self.log_in_with(match user {
+            Some(user) => credentials.renamed(user),
+            None => credentials,
+        })
+    }
+
+    fn log_in_with(&mut self, credentials: Credentials) -> Effects {
+        match (&self.scheme, credentials) {
+            (Scheme::Relay, Credentials::Password { plain, simple: true }) => send_user(plain),
+            (Scheme::Relay, Credentials::Password { plain, .. }) => {
+                let user = plain.maildrop().to_vec();
+                ask("CAPA", login(user, Step::Capabilities(plain)))
             }
-            // The name stands inside of the token: no rewriting reaches it.
-            Credentials::Token { mechanism, response, user } => {
-                let line = Secret::new([b"AUTH ", mechanism.as_bytes(), b" ", response.expose()].concat());
-                let exchange = Exchange { mechanism, user: Some(user), attempted: true };
-                vec![Effect::Upstream(line), Effect::Job(Job::Reply(Purpose::Auth(exchange)))]
+            (Scheme::Relay, Credentials::Token { mechanism, response, user }) => {
+                authenticate(user, &mechanism.clone(), vec![response], Some(mechanism))
+            }
+            (Scheme::Apop, Credentials::Password { plain, .. }) if plain.is_own() => self.send_digest(&plain),
+            (Scheme::Master(_), Credentials::Certificate(user)) => self.log_in_as_master(user),
+            (Scheme::Master(master), Credentials::Password { plain, simple }) => {
+                if !master.checks_passwords {
+                    return self.refuse("-ERR [AUTH] no passwords are taken for this mailbox; use AUTH EXTERNAL");
+                }
+                // Nobody may be somebody else: that right is the proxy's alone.
+                if !plain.is_own() {
+                    return self.penalty(format!("{REFUSED}\r\n").into());
+                }
+                let (user, password) = (plain.user.clone(), plain.password.clone());
+                self.pending = Some(Credentials::Password { plain, simple });
+                vec![Effect::Job(Job::Verify { user, password })]
+            }
+            (Scheme::Relay | Scheme::Apop, Credentials::Certificate(_)) => {
+                self.refuse("-ERR [SYS/PERM] the mail server does not know certificates; use a password")
+            }
+            (Scheme::Apop | Scheme::Master(_), _) => {
+                self.refuse("-ERR [SYS/PERM] these credentials do not work for this mailbox; use a name and a password")
             }
         }
     }
 
-    /// The upstream wants the response of PLAIN.
-    pub(super) fn own_challenge(&mut self, current: Login) -> Effects {
-        if current.step != Step::Challenge {
-            self.phase = Phase::Closing;
-            return vec![Effect::Broken("a challenge that nobody asked for")];
+    /// The proxy has compared a password with the one that it knows.
+    pub(super) fn verified(&mut self, right: bool) -> Effects {
+        match self.pending.take() {
+            Some(credentials) if right => self.log_in_as_master(credentials.user().to_vec()),
+            _ => self.penalty(format!("{REFUSED}\r\n").into()),
         }
-        let response = current.plain.encode();
-        vec![Effect::Upstream(response), Effect::Job(Job::Reply(login(current.plain, Step::Response)))]
+    }
+
+    fn log_in_as_master(&mut self, user: Vec<u8>) -> Effects {
+        let Scheme::Master(master) = &self.scheme else {
+            return vec![Effect::Broken("a master login that is not configured")];
+        };
+        let plain = Plain { authorization: user.clone(), user: master.user.clone(), password: master.password.clone() };
+        let step = Step::Sasl { left: vec![plain.encode()], said: false, token: None };
+        ask("AUTH PLAIN", Purpose::OwnLogin(Login { user, as_master: true, step }))
+    }
+
+    fn send_digest(&mut self, plain: &Plain) -> Effects {
+        // Never in clear instead: that is what the digest is there for.
+        let Some(stamp) = &self.stamp else {
+            return self.refuse("-ERR [SYS/PERM] the mail server's greeting has no timestamp for APOP");
+        };
+        let digest = stamp.digest(&plain.password);
+        let line = [b"APOP ", plain.user.as_slice(), b" ", digest.expose()].concat();
+        ask(line, login(plain.user.clone(), Step::Decision))
+    }
+
+    /// The upstream wants the next response.
+    pub(super) fn own_challenge(&mut self, current: Login) -> Effects {
+        let Login { user, as_master, step: Step::Sasl { mut left, token, .. } } = current else {
+            return self.unexpected_challenge();
+        };
+        let Some(response) = left.pop() else { return self.unexpected_challenge() };
+        let next = match token {
+            Some(mechanism) if left.is_empty() => Purpose::Auth(Exchange::handed_over(mechanism, user)),
+            token => Purpose::OwnLogin(Login { user, as_master, step: Step::Sasl { left, said: true, token } }),
+        };
+        vec![Effect::Upstream(response), Effect::Job(Job::Reply(next))]
+    }
+
+    fn unexpected_challenge(&mut self) -> Effects {
+        self.phase = Phase::Closing;
+        vec![Effect::Broken("a challenge that nobody asked for")]
     }
 
     /// The upstream has answered a step of the proxy's login.
     pub(super) fn own_login_replied(&mut self, current: Login, status: &Status) -> Effects {
-        match (current.step, status.ok) {
-            (Step::Capabilities, true) => vec![Effect::Job(Job::Collect(Purpose::OwnLogin(current)))],
-            (Step::Capabilities, false) => self.own_login_with(current, &Capabilities::unannounced()),
-            (Step::User, true) => {
-                let password = [b"PASS ", current.plain.password.expose()].concat();
-                let next = login(current.plain, Step::Password);
-                vec![Effect::Upstream(Secret::new(password)), Effect::Job(Job::Reply(next))]
+        if !status.ok {
+            return self.own_login_refused(current, status);
+        }
+        match current.step {
+            Step::Capabilities(_) => vec![Effect::Job(Job::Collect(Purpose::OwnLogin(current)))],
+            Step::User(password) => {
+                let line = Secret::new([b"PASS ", password.expose()].concat());
+                vec![Effect::Upstream(line), Effect::Job(Job::Reply(login(current.user, Step::Decision)))]
             }
-            (Step::Password | Step::Response, true) => {
+            // Exchange 2003 says `+OK` where it means `+`.
+            Step::Sasl { ref left, .. } if !left.is_empty() => self.own_challenge(current),
+            Step::Decision | Step::Sasl { .. } => {
                 self.welcome = status.relayed();
-                vec![Effect::Job(Job::Admit(Some(current.plain.user)))]
+                vec![Effect::Job(Job::Admit(Some(current.user)))]
             }
-            (Step::Challenge, true) => {
-                self.phase = Phase::Closing;
-                vec![Effect::Broken("+OK to AUTH before any credentials")]
+        }
+    }
+
+    fn own_login_refused(&mut self, current: Login, status: &Status) -> Effects {
+        match current.step {
+            Step::Capabilities(_) => self.own_login_with(current, &Capabilities::unannounced()),
+            // The client's credential was right: it is the operator who has to know.
+            _ if current.as_master && refuses_credential(status) => {
+                let mut effects = vec![Effect::Warn("the upstream refuses a login of the master user")];
+                effects.extend(self.refuse("-ERR [SYS/PERM] the mail server does not let this gateway in for you"));
+                effects
             }
-            (_, false) => self.give_up(status, true),
+            // An unknown mechanism is no refused credential.
+            Step::Sasl { said, .. } => self.give_up(status, said),
+            Step::User(_) | Step::Decision => self.give_up(status, true),
         }
     }
 
     /// Chooses how to log in, knowing what the upstream offers.
     pub(super) fn own_login_with(&mut self, current: Login, offered: &Capabilities) -> Effects {
-        let plain = current.plain;
-        if offered.mechanisms().iter().any(|name| name == "PLAIN") {
-            return ask("AUTH PLAIN", login(plain, Step::Challenge));
+        let (user, Step::Capabilities(plain)) = (current.user, current.step) else {
+            return vec![Effect::Broken("capabilities that nobody asked for")];
+        };
+        let mechanisms = offered.mechanisms();
+        let offers = |wanted: &str| mechanisms.iter().any(|name| name == wanted);
+        if offers("PLAIN") {
+            return authenticate(user, "PLAIN", vec![plain.encode()], None);
         }
-        let own_behalf = plain.authorization.is_empty() || plain.authorization == plain.user;
-        if own_behalf && plain.fits_lines() {
-            return send_user(plain);
+        if !plain.is_own() {
+            return self.refuse("-ERR [AUTH] the server can't take these credentials");
         }
-        self.phase = Phase::Authorization(Authorization::default());
-        vec![Effect::Job(Job::Disconnect), super::client("-ERR [AUTH] the server can't take these credentials")]
+        if offers("LOGIN") {
+            let responses = vec![sasl::encode(plain.password.expose()), sasl::encode(&plain.user)];
+            return authenticate(user, "LOGIN", responses, None);
+        }
+        send_user(plain)
     }
 
-    /// The upstream will not have it: its words reach the client, and the next user may have another upstream.
+    /// The upstream will not have it: its words reach the client.
     pub(super) fn give_up(&mut self, status: &Status, attempt: bool) -> Effects {
-        self.phase = Phase::Authorization(Authorization::default());
         let reply = status.relayed();
-        let penalty = attempt && refuses_credential(status);
-        let answer = if penalty { Effect::Job(Job::Penalize(reply)) } else { Effect::Client(reply) };
-        vec![Effect::Job(Job::Disconnect), answer]
+        if attempt && refuses_credential(status) {
+            return self.penalty(reply);
+        }
+        self.back(Effect::Client(reply))
+    }
+
+    /// A credential is wrong.
+    pub(super) fn penalty(&mut self, reply: bytes::Bytes) -> Effects {
+        self.back(Effect::Job(Job::Penalize(reply)))
+    }
+
+    /// There is no login in this way, whatever the credential is worth.
+    fn refuse(&mut self, reply: &str) -> Effects {
+        self.back(client(reply))
+    }
+
+    /// Back to where a login may be tried. The next user may have another upstream.
+    fn back(&mut self, answer: Effect) -> Effects {
+        self.phase = Phase::Authorization(Authorization::default());
+        if self.policy.fixed_upstream { vec![answer] } else { vec![Effect::Job(Job::Disconnect), answer] }
     }
 }
 
-fn login(plain: Plain, step: Step) -> Purpose {
-    Purpose::OwnLogin(Login { plain, step })
+fn login(user: Vec<u8>, step: Step) -> Purpose {
+    Purpose::OwnLogin(Login { user, as_master: false, step })
 }
 
 fn send_user(plain: Plain) -> Effects {
     let line = [b"USER ", plain.user.as_slice()].concat();
-    vec![upstream(line), Effect::Job(Job::Reply(login(plain, Step::User)))]
+    vec![upstream(line), Effect::Job(Job::Reply(login(plain.user, Step::User(plain.password))))]
+}
+
+/// AUTH with the responses, the first one at the end; never with an initial one, which some servers do not take and
+/// which may not fit their command line (RFC 5034 section 4).
+fn authenticate(user: Vec<u8>, mechanism: &str, left: Vec<Secret>, token: Option<String>) -> Effects {
+    ask(format!("AUTH {mechanism}"), login(user, Step::Sasl { left, said: false, token }))
 }

@@ -11,6 +11,7 @@ fn policy() -> Policy {
         allow_cleartext: false,
         fixed_upstream: true,
         kpop: false,
+        sasl: ["PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"].into(),
         bad_commands: 20,
     }
 }
@@ -25,6 +26,7 @@ fn show(effect: &Effect) -> String {
         Effect::Client(bytes) => format!("C: {}", String::from_utf8_lossy(bytes).trim_end()),
         Effect::Upstream(line) => format!("U: {}", String::from_utf8_lossy(line.expose())),
         Effect::Job(job) => format!("J: {}", format!("{job:?}").split(['(', ' ']).next().unwrap_or_default()),
+        Effect::Warn(text) => format!("warn: {text}"),
         Effect::Close => "close".into(),
         Effect::Broken(reason) => format!("broken: {reason}"),
     }
@@ -49,7 +51,7 @@ fn connected(policy: Policy) -> Session {
     let mut session = Session::new(policy);
     session.on(Event::Start);
     let greeting = Status::parse(Bytes::from_static(b"+OK ready <1.2@host>")).unwrap();
-    session.on(Event::Connected { greeting, user: None, apop: true });
+    session.on(Event::Connected { greeting, user: None, apop: true, scheme: Scheme::Relay });
     session
 }
 
@@ -146,7 +148,8 @@ fn a_routed_session_prompts_for_itself_and_logs_in_as_the_upstream_can() {
         let effects = say(&mut session, "c2VjcmV0");
         assert!(matches!(&effects[0], Effect::Job(Job::Connect(Some(user))) if user == b"alice"));
         let greeting = Status::parse("+OK".into()).unwrap();
-        let asked = session.on(Event::Connected { greeting, user: Some(b"al".to_vec()), apop: true });
+        let asked =
+            session.on(Event::Connected { greeting, user: Some(b"al".to_vec()), apop: true, scheme: Scheme::Relay });
         let effects = answer(&mut session, asked, "+OK");
         let Some(Effect::Job(Job::Collect(purpose))) = effects.into_iter().next() else { panic!("no list") };
         let effects = session.on(Event::Collected(purpose, vec![capabilities.into()]));
@@ -248,7 +251,10 @@ fn a_greeting_loses_its_timestamp_where_the_configuration_says_so() {
         let mut session = Session::new(policy());
         session.on(Event::Start);
         let greeting = Status::parse("+OK ready <1.2@host> now".into()).unwrap();
-        assert_eq!(shown(&session.on(Event::Connected { greeting, user: None, apop })), [shown_greeting]);
+        assert_eq!(
+            shown(&session.on(Event::Connected { greeting, user: None, apop, scheme: Scheme::Relay })),
+            [shown_greeting]
+        );
         let reply = shown(&say(&mut session, "APOP alice digest"))[0].clone();
         assert_eq!(reply == "U: APOP alice digest", apop, "{reply}");
     }
@@ -263,8 +269,11 @@ fn a_token_that_names_the_user_finds_the_users_upstream() {
     let effects = say(&mut session, "dXNlcj1hbGljZQFhdXRoPUJlYXJlciB4AQE=");
     assert!(matches!(&effects[0], Effect::Job(Job::Connect(Some(user))) if user == b"alice"));
     let greeting = Status::parse("+OK".into()).unwrap();
-    let asked = session.on(Event::Connected { greeting, user: Some(b"alice".to_vec()), apop: true });
-    assert_eq!(shown(&asked)[0], "U: AUTH XOAUTH2 dXNlcj1hbGljZQFhdXRoPUJlYXJlciB4AQE=");
+    let asked =
+        session.on(Event::Connected { greeting, user: Some(b"alice".to_vec()), apop: true, scheme: Scheme::Relay });
+    assert_eq!(shown(&asked)[0], "U: AUTH XOAUTH2");
+    let asked = answer(&mut session, asked, "+");
+    assert_eq!(shown(&asked)[0], "U: dXNlcj1hbGljZQFhdXRoPUJlYXJlciB4AQE=");
     // The server's reasons for a refusal come as a challenge (RFC 7628 section 3.2.2).
     assert_eq!(shown(&answer(&mut session, asked, "+ eyJzdGF0dXMiOiI0MDAifQ==")), ["C: + eyJzdGF0dXMiOiI0MDAifQ=="]);
     let asked = say(&mut session, "");

@@ -11,7 +11,7 @@ use popgate_config::{
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use super::{Connection, Fault, NamedServer, Server};
+use super::{Connection, Fault, Login, LoginFault, NamedServer, Server};
 use crate::net::{
     Chosen, ClientTls, ClientTlsError, ConnectError, Forbidden, OwnAddresses, Stream, UpstreamLimits, connect_where,
     header_v1, header_v2,
@@ -69,6 +69,17 @@ impl OpenError {
     }
 }
 
+/// Why an upstream can't be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The trust can't be set up: an unreadable `ca`, no roots of the system.
+    #[error(transparent)]
+    Tls(#[from] ClientTlsError),
+    /// A file that logins need is missing or broken.
+    #[error(transparent)]
+    Login(#[from] LoginFault),
+}
+
 /// How an upstream is used.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rules {
@@ -121,6 +132,7 @@ struct Target {
     upstream: Upstream,
     tls: Option<ClientTls>,
     chosen: Chosen,
+    login: Login,
 }
 
 /// Opens connections to the configured upstreams, and to servers that users may name.
@@ -138,15 +150,16 @@ impl Opener {
     ///
     /// # Errors
     ///
-    /// When the trust for one can't be set up: an unreadable `ca`, no roots of the system.
-    pub fn new(config: &Config, shared: Shared) -> Result<Self, ClientTlsError> {
+    /// When the trust for one can't be set up, or a file that its logins need is broken.
+    pub fn new(config: &Config, shared: Shared) -> Result<Self, PrepareError> {
         let mut targets = HashMap::new();
         for upstream in &config.upstreams {
             let tls = match upstream.tls {
                 UpstreamTls::None => None,
                 UpstreamTls::Stls | UpstreamTls::Implicit => Some(ClientTls::new(upstream)?),
             };
-            let target = Target { upstream: upstream.clone(), tls, chosen: Chosen::ByOperator };
+            let login = Login::load(upstream)?;
+            let target = Target { upstream: upstream.clone(), tls, login, chosen: Chosen::ByOperator };
             targets.insert(upstream.name.clone(), target);
         }
         let mut named = HashMap::new();
@@ -154,7 +167,8 @@ impl Opener {
             let RouteTo::ServerInUser(servers) = &route.to else { continue };
             let encrypted = servers.allowed.iter().any(|entry| entry.tls != UpstreamTls::None);
             let tls = if encrypted { Some(ClientTls::for_any(servers.common.ca.as_deref())?) } else { None };
-            named.insert(index, Target { upstream: servers.common.clone(), tls, chosen: Chosen::ByClient });
+            let (upstream, login) = (servers.common.clone(), Login::default());
+            named.insert(index, Target { upstream, tls, login, chosen: Chosen::ByClient });
         }
         Ok(Self { targets, named, shared, connect: config.limits.connect, stall: config.limits.stall })
     }
@@ -180,6 +194,12 @@ impl Opener {
             target.chosen = Chosen::ByOperator;
         }
         Ok(target)
+    }
+
+    /// How the proxy logs in at this upstream.
+    #[must_use]
+    pub fn login(&self, name: &str) -> Login {
+        self.targets.get(name).map(|target| target.login.clone()).unwrap_or_default()
     }
 
     /// How this upstream is used; for servers that users name, the defaults.

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::certificate::Certificate;
 use crate::net::{ClientTlsError, Refusal};
-use crate::pop3::Capabilities;
-use crate::session::{Standing, offered_capabilities, timestamp};
+use crate::pop3::{Capabilities, timestamp};
+use crate::session::{Standing, offered_capabilities};
 use crate::upstream::{Answer, Handshake, Survey};
 
 /// Everything that was found out.

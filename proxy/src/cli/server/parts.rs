@@ -14,7 +14,7 @@ use crate::message::Limits;
 use crate::net::{Admission, CertificateFiles, CertificateSource, ServerTls, own_certificate};
 use crate::session::driver::{Observer, Services, Times};
 use crate::store::{Hints, Poison, Quarantine};
-use crate::upstream::{Opener, Router};
+use crate::upstream::{Opener, PrepareError, Router};
 
 /// Octets of a message that stay in memory; a larger one goes to a spool file.
 pub(in crate::cli) const IN_MEMORY: u64 = 1024 * 1024;
@@ -48,8 +48,7 @@ impl Parts {
         }
         let chain = lasting.plugins.chain(config).await.map_err(StartError::Configuration)?;
         let (tls, authority) = certificate(config)?;
-        let opener = Opener::new(config, lasting.upstreams.clone())
-            .map_err(|error| StartError::Configuration(format!("error: {error}")))?;
+        let opener = Opener::new(config, lasting.upstreams.clone()).map_err(|error| opener_fault(config, &error))?;
         let running =
             |what: &'static str| move |error: std::io::Error| StartError::Running(format!("error: {what}: {error}"));
         let limits = &config.limits;
@@ -125,6 +124,14 @@ fn certificate(config: &Config) -> Result<(Option<Arc<ServerTls>>, Option<PathBu
     }
     let tls = ServerTls::new(Arc::new(source)).map_err(|error| StartError::Running(format!("error: TLS: {error}")))?;
     Ok((Some(Arc::new(tls)), authority))
+}
+
+/// A fault of an upstream, at its place where there is one.
+fn opener_fault(config: &Config, error: &PrepareError) -> StartError {
+    StartError::Configuration(match error {
+        PrepareError::Tls(error) => format!("error: {error}"),
+        PrepareError::Login(fault) => config.fault_at(&fault.place, &fault.message, &fault.hint).to_string(),
+    })
 }
 
 /// A fault of `[tls]`, at its place.

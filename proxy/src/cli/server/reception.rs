@@ -102,6 +102,7 @@ fn policy(parts: &Parts, listener: &Listener, client: SocketAddr) -> Policy {
         // A Kerberos exchange needs the server at once.
         fixed_upstream: upstream.is_some_and(|name| listener.kpop || !parts.services.opener.rules(name).own_greeting),
         kpop: listener.kpop,
+        sasl: listener.sasl.iter().map(|mechanism| mechanism.name()).collect(),
         bad_commands: parts.bad_commands,
     }
 }

@@ -4,13 +4,10 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use super::{Break, Driver};
+use super::{Break, Driver, login};
 use crate::net::Forbidden;
-use crate::session::Event;
+use crate::session::{Event, REFUSED};
 use crate::upstream::{Destination, OpenError, Origin, Server};
-
-/// What somebody gets who may not log in here, or not there: the same words and the same wait as for a wrong password.
-const REFUSED: &str = "-ERR [AUTH] login failed";
 
 impl Driver {
     pub(super) async fn connect(&mut self, user: Option<Vec<u8>>) -> Result<Event, Break> {
@@ -23,6 +20,7 @@ impl Driver {
             }
             (Some(user), None) => match self.services.router.find(user) {
                 Some(destination) => destination,
+                // The same words and the same wait as for a wrong password.
                 None => return Ok(Event::NotConnected { reply: REFUSED.into(), refused: true }),
             },
         };
@@ -44,8 +42,9 @@ impl Driver {
             Ok((connection, greeting)) => {
                 self.upstream = Some(connection);
                 let apop = services.opener.rules(name).apop;
+                let scheme = login::scheme(&services.opener, name, &greeting);
                 self.upstream_name = Some(name.to_owned());
-                Ok(Event::Connected { greeting, user: user.map(|_| destination.user), apop })
+                Ok(Event::Connected { greeting, user: user.map(|_| destination.user), apop, scheme })
             }
             Err(error) => {
                 warn!(upstream = name, %error, "no connection to the upstream");

@@ -1,0 +1,41 @@
+//! Logins as the driver sees them: how the upstream wants them, and who the client is.
+
+use tokio::time::sleep_until;
+use tracing::warn;
+
+use super::{Break, Driver};
+use crate::pop3::{Secret, Stamp, Status};
+use crate::session::{Master, Scheme};
+use crate::upstream::{Login, Opener};
+
+/// How a session logs in at the upstream that has greeted like this.
+pub(super) fn scheme(opener: &Opener, upstream: &str, greeting: &Status) -> Scheme {
+    match opener.login(upstream) {
+        Login::Relay => Scheme::Relay,
+        Login::Apop => {
+            if greeting.ok && Stamp::of(&greeting.line).is_none() {
+                warn!(upstream, "no timestamp for APOP in the greeting, so nobody can log in: see `auth`");
+            }
+            Scheme::Apop
+        }
+        Login::Master(master) => Scheme::Master(Box::new(Master {
+            user: master.user.clone().into_bytes(),
+            password: master.password.clone(),
+            checks_passwords: master.users.is_some(),
+        })),
+    }
+}
+
+impl Driver {
+    /// Whether this is the password that the proxy knows for the user.
+    pub(super) async fn verify(&mut self, user: Vec<u8>, password: Secret) -> Result<bool, Break> {
+        let upstream = self.upstream_name.as_deref().unwrap_or_default();
+        let Login::Master(master) = self.services.opener.login(upstream) else { return Ok(false) };
+        let Some(users) = master.users.clone() else { return Ok(false) };
+        tokio::select! {
+            right = users.vouch(user, password) => Ok(right),
+            gone = self.client.watch() => Err(gone.into()),
+            () = sleep_until(self.deadline) => Err(Break::Login),
+        }
+    }
+}
