@@ -361,3 +361,75 @@ error: `address`: `127.0.0.1:1110` is popgate's own listener `pop3`
   = hint: write the address of the mail server itself";
     assert_eq!(message(text), expected);
 }
+
+#[test]
+fn a_master_login_needs_its_keys_and_somebody_who_vouches() {
+    let with = |keys: &str| format!("{REST}{keys}");
+    one(
+        &with("auth = \"master\"\nmaster_user = \"gateway\"\nusers_file = \"users\"\n"),
+        "`auth = \"master\"` needs `master_password_file`",
+        "add it, for example `master_password_file = \"master.password\"`",
+    );
+    one(
+        &with("auth = \"master\"\nmaster_user = \"gateway\"\nmaster_password_file = \"p\"\n"),
+        "`auth = \"master\"`: nobody checks who the clients of listener `127.0.0.1:0` are before they are logged in as anyone",
+        "add `users_file` with the clients' password hashes here, or `client_ca` to the listener",
+    );
+    for auth in ["", "auth = \"relay\"\n", "auth = \"apop\"\n"] {
+        one(
+            &with(&format!("{auth}users_file = \"users\"\n")),
+            "`users_file` has no effect without `auth = \"master\"`",
+            "add that, or remove `users_file`",
+        );
+    }
+    one(
+        &with("auth = \"digest\"\nusers_file = \"users\"\n"),
+        "`auth`: unknown value `digest`",
+        "write one of `relay`, `apop` and `master`",
+    );
+}
+
+#[test]
+fn a_routed_way_to_a_master_login_needs_somebody_who_vouches_too() {
+    let text = |listener: &str, upstream: &str| {
+        format!(
+            "[[listener]]\naddress = \"127.0.0.1:0\"\n{listener}\n[[route]]\nuser = \"*\"\nupstream = \"mail\"\n\
+             [[upstream]]\nname = \"mail\"\naddress = \"127.0.0.1:110\"\nauth = \"master\"\nmaster_user = \"gateway\"\n\
+             master_password_file = \"p\"\n{upstream}"
+        )
+    };
+    let open = short(&text("", ""));
+    assert!(open.len() == 1 && open[0].0.contains("nobody checks who the clients of listener"), "{open:?}");
+    for (listener, upstream) in [("", "users_file = \"u\"\n"), ("tls = \"implicit\"\nclient_ca = \"ca.pem\"", "")] {
+        parse(&text(listener, upstream), Path::new("popgate.toml")).unwrap();
+    }
+}
+
+#[test]
+fn clients_with_certificates_have_tls_and_nobody_else_gets_in() {
+    for tls in ["none", "stls"] {
+        one(
+            &REST.replacen('\n', &format!("\ntls = \"{tls}\"\nclient_ca = \"ca.pem\"\n"), 1),
+            "`client_ca` lets nobody in without a certificate, so TLS must be required",
+            "write `tls = \"implicit\"` or `tls = \"stls-required\"`",
+        );
+    }
+}
+
+#[test]
+fn mechanisms_are_chosen_where_routes_decide() {
+    let text = |keys: &str| {
+        format!(
+            "[[listener]]\naddress = \"127.0.0.1:0\"\n{keys}\n[[route]]\nuser = \"*\"\nupstream = \"mail\"\n\
+             [[upstream]]\nname = \"mail\"\naddress = \"mail.internal:110\"\n"
+        )
+    };
+    one(&text("sasl = [\"plain\"]"), "`sasl`: unknown value `plain`", "did you mean `PLAIN`?");
+    one(
+        &text("sasl = [\"LOGIN\"]\nupstream = \"mail\""),
+        "`sasl` has no effect beside `upstream`: the mechanisms of `mail` itself are offered",
+        "remove `sasl`; it is for listeners without `upstream`, and for upstreams with `greeting = \"own\"`",
+    );
+    let short = short(&text("sasl = [\"CRAM-MD5\"]"));
+    assert!(short.len() == 1 && short[0].0 == "`sasl`: unknown value `CRAM-MD5`", "{short:?}");
+}

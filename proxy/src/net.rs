@@ -4,6 +4,7 @@
 
 mod authority;
 mod certificate;
+mod client_certificate;
 mod client_tls;
 mod connect;
 mod legacy_tls;
@@ -18,6 +19,7 @@ mod tls;
 
 pub use authority::{AuthorityError, OwnCertificate, own_certificate};
 pub use certificate::{CertificateFault, CertificateFiles, CertificateSource};
+pub use client_certificate::ClientCaError;
 pub use client_tls::{Agreed, ClientTls, ClientTlsError, Examination, Examiner, Presented, Reason, Refusal};
 pub use connect::{ConnectError, connect, connect_where};
 pub use legacy_tls::{LegacyChoice, legacy_choice};

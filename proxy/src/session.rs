@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::pop3::{Command, CommandError, LONG_LINE, LineFault, MessageNumber, Secret, Stamp, Status, line_limit};
+use crate::pop3::{Command, CommandError, LineFault, MessageNumber, Secret, Stamp, Status, line_limit, sasl};
 
 use authorization::Authorization;
 pub use capabilities::{Standing, offered_capabilities};
@@ -259,6 +259,14 @@ pub enum Purpose {
     Quit,
 }
 
+impl Purpose {
+    /// Whether the reply may be a challenge, which may be longer than others.
+    #[must_use]
+    pub fn is_exchange(&self) -> bool {
+        matches!(self, Self::Auth(_) | Self::OwnLogin(_))
+    }
+}
+
 /// Where the session stands.
 #[derive(Debug)]
 enum Phase {
@@ -354,7 +362,7 @@ impl Session {
     #[must_use]
     pub fn line_limit(&self, start: &[u8]) -> usize {
         match self.phase {
-            Phase::Exchange(_) | Phase::Prompt(_) => LONG_LINE,
+            Phase::Exchange(_) | Phase::Prompt(_) => sasl::MAX_TOKEN + 2,
             _ => line_limit(start),
         }
     }

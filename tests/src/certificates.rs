@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PublicKeyData as _,
+    PublicKeyData as _, SanType,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -38,6 +38,21 @@ impl Certificates {
     #[must_use]
     pub fn create(folder: &Path, name: &str) -> Self {
         Self::with(folder, name, |_| {})
+    }
+
+    /// The same for a client of this name, with or without a mail address.
+    ///
+    /// # Panics
+    ///
+    /// If they can't be made.
+    #[must_use]
+    pub fn of_client(folder: &Path, name: &str, mail: Option<&str>) -> Self {
+        Self::with(folder, name, |client| {
+            client.distinguished_name.push(DnType::CommonName, name);
+            client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            let mail = mail.map(|mail| SanType::Rfc822Name(mail.try_into().expect("a mail address is ASCII")));
+            client.subject_alt_names = mail.into_iter().collect();
+        })
     }
 
     /// The same with something else in the server's certificate.
@@ -84,12 +99,29 @@ impl Certificates {
     #[must_use]
     pub fn server(&self) -> Arc<ServerConfig> {
         install_provider();
-        let chain = CertificateDer::pem_file_iter(&self.certificate).expect("the certificate's file is there");
-        let chain = chain.collect::<Result<_, _>>().expect("the certificate is PEM");
-        let key = PrivateKeyDer::from_pem_file(&self.private_key).expect("the key's file is there");
+        let (chain, key) = self.chain_and_key();
         let server = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
         Arc::new(server.expect("key and certificate belong together"))
     }
+
+    fn chain_and_key(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let chain = CertificateDer::pem_file_iter(&self.certificate).expect("the certificate's file is there");
+        let key = PrivateKeyDer::from_pem_file(&self.private_key).expect("the key's file is there");
+        (chain.collect::<Result<_, _>>().expect("the certificate is PEM"), key)
+    }
+}
+
+/// What a client uses that trusts this authority alone and shows a certificate.
+///
+/// # Panics
+///
+/// If a file is not there or not PEM.
+#[must_use]
+pub fn trust_and_show(ca: &Path, shown: &Certificates) -> Arc<ClientConfig> {
+    install_provider();
+    let (chain, key) = shown.chain_and_key();
+    let client = ClientConfig::builder().with_root_certificates(roots(ca)).with_client_auth_cert(chain, key);
+    Arc::new(client.expect("key and certificate belong together"))
 }
 
 /// What a client that trusts this authority alone uses.
@@ -100,11 +132,15 @@ impl Certificates {
 #[must_use]
 pub fn trust(ca: &Path) -> Arc<ClientConfig> {
     install_provider();
+    Arc::new(ClientConfig::builder().with_root_certificates(roots(ca)).with_no_client_auth())
+}
+
+fn roots(ca: &Path) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     for root in CertificateDer::pem_file_iter(ca).expect("the authority's file is there") {
         roots.add(root.expect("the authority is PEM")).expect("the authority is a certificate");
     }
-    Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+    roots
 }
 
 fn install_provider() {

@@ -20,6 +20,10 @@ use crate::process::{self, LogOnFailure, Process, program, write};
 
 /// The password of every user.
 pub const PASSWORD: &str = "open-sesame";
+/// A user who may log in on behalf of all others.
+pub const MASTER: &str = "gateway";
+/// The password of [`MASTER`].
+pub const MASTER_PASSWORD: &str = "masters-sesame";
 
 /// A running Dovecot with a plain port (that has STLS) and one with implicit TLS.
 #[derive(Debug)]
@@ -87,6 +91,8 @@ impl Dovecot {
         // Dovecot can't choose a free port itself, and another program may be faster to take it.
         for _ in 0..5 {
             let (plain, tls) = free_ports();
+            let masters = folder.path().join("masters");
+            write(&masters, format!("{MASTER}:{{PLAIN}}{MASTER_PASSWORD}\n"));
             let config = folder.path().join("dovecot.conf");
             write(&config, configuration(folder.path(), &certificates, plain, tls) + settings);
             let mut command = Command::new(&binary);
@@ -171,6 +177,16 @@ impl Dovecot {
         self.process.errors().on_failure(user)
     }
 
+    /// Waits until a line of its log contains this.
+    ///
+    /// # Panics
+    ///
+    /// If none does in time.
+    pub fn wait_for_log(&self, wanted: &str) {
+        let found = self.process.errors().find(PATIENCE, |line| line.contains(wanted).then_some(()));
+        assert!(found.is_some(), "nothing in Dovecot's log about {wanted:?}");
+    }
+
     /// The mail that this user still has, in no order.
     ///
     /// # Panics
@@ -220,6 +236,11 @@ disable_plaintext_auth = no
 auth_mechanisms = plain login cram-md5 apop digest-md5 scram-sha-1 scram-sha-256 xoauth2
 auth_failure_delay = 0
 mail_max_userip_connections = 0
+passdb {{
+  driver = passwd-file
+  args = {folder}/masters
+  master = yes
+}}
 passdb {{
   driver = oauth2
   mechanisms = xoauth2

@@ -8,6 +8,7 @@
 //! listener: allow_cleartext = true      a key of the listener
 //! upstream: apop = false                a key of the upstream
 //! config: [limits]                      a line of the configuration, at its end
+//! file: users alice:$6$...              a file beside the configuration, with this line
 //!
 //! upstream S: +OK ready <1@a>           the server sends a line
 //! client S: +OK ready*                  the client must get a line like this one
@@ -90,6 +91,9 @@ impl Stage {
         let config = configuration(script)
             .replace("{address}", &server.address().to_string())
             .replace("{ca}", &certificates.ca.to_string_lossy());
+        for (name, content) in &script.files {
+            process::write(&folder.path().join(name), content);
+        }
         let popgate = Popgate::start_in(folder, &config);
         let mut stage = Self { popgate, server, certificates, client: None, upstream: None };
         stage.connect();

@@ -1,14 +1,17 @@
 //! TLS towards clients.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::NoServerSessionStorage;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate::CertificateSource;
+use super::client_certificate::{ClientCaError, verifier};
 use super::stream::Stream;
 use super::tls::provider;
 
@@ -50,6 +53,27 @@ impl ServerTls {
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.ticketer = Ticketer::new()?;
         Ok(Self { config: Arc::new(config), source })
+    }
+
+    /// The same, for clients who must show a certificate of an authority in the file.
+    ///
+    /// Nothing is resumed: each handshake looks at the certificate anew.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be used.
+    pub fn for_clients_of(&self, authorities: &Path) -> Result<Self, ClientCaError> {
+        let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+        let builder =
+            builder.map_err(|error| ClientCaError::Root { path: authorities.into(), reason: error.to_string() })?;
+        let mut config =
+            builder
+                .with_client_cert_verifier(verifier(authorities)?)
+                .with_cert_resolver(Arc::<CertificateSource>::clone(&self.source));
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Self { config: Arc::new(config), source: Arc::clone(&self.source) })
     }
 
     /// Where the certificate comes from.

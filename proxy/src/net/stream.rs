@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
+use super::client_certificate::user_of;
+
 /// A connection to a client or to an upstream.
 #[derive(Debug)]
 pub struct Stream(Layer);
@@ -49,6 +51,18 @@ impl Stream {
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         matches!(self.0, Layer::Encrypted(_))
+    }
+
+    /// The user whom the trusted certificate of a client is for; none where none was asked for.
+    #[must_use]
+    pub fn certified_user(&self) -> Option<String> {
+        match &self.0 {
+            Layer::Encrypted(tls) => match &**tls {
+                TlsStream::Server(tls) => user_of(tls.get_ref().1.peer_certificates()?.first()?),
+                TlsStream::Client(_) => None,
+            },
+            Layer::Clear(_) => None,
+        }
     }
 
     /// The other end's address.

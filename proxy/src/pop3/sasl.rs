@@ -9,6 +9,9 @@ use base64::engine::{DecodePaddingMode, Engine as _};
 
 use super::Secret;
 
+/// The longest challenge or response that is passed on, in octets of base64. GSSAPI needs most.
+pub const MAX_TOKEN: usize = 16_384;
+
 /// Some clients leave the padding off, and some servers do not mind: what they take as a credential is one here, too.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,

@@ -235,6 +235,7 @@ enum Step {
 impl Driver {
     async fn run(mut self) {
         let started = Instant::now();
+        self.certify();
         let mut step = self.begin().await;
         let reason = loop {
             step = match step {
@@ -242,6 +243,7 @@ impl Driver {
                 Ok(Step::Secure) => match Box::pin(self.secure()).await {
                     Ok(secured) => {
                         self = secured;
+                        self.certify();
                         let effects = self.session.on(Event::Secured);
                         self.push(effects, true).map(|()| Step::Next)
                     }
@@ -337,7 +339,10 @@ impl Driver {
             Job::Admit(user) => Box::pin(self.admit(user)).await,
             Job::Penalize(reply) => self.penalize(reply).await?,
             Job::Turn(command) => Event::Turn(command),
-            Job::Reply(purpose) => Event::Reply(purpose, self.reply().await?),
+            Job::Reply(purpose) => {
+                let line = self.reply(&purpose).await?;
+                Event::Reply(purpose, line)
+            }
             Job::Collect(purpose) => Event::Collected(purpose, self.collect().await?),
             Job::Relay => {
                 self.relay().await?;

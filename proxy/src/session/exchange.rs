@@ -63,7 +63,7 @@ impl Session {
     /// The upstream's challenge in a relayed exchange goes to the client.
     pub(super) fn challenge(&mut self, exchange: Exchange, line: &[u8]) -> Effects {
         self.phase = Phase::Exchange(exchange);
-        let mut line = clean(line, crate::pop3::LONG_LINE);
+        let mut line = clean(line, sasl::MAX_TOKEN + 2);
         line.extend_from_slice(b"\r\n");
         vec![Effect::Client(line.into())]
     }

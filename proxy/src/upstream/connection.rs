@@ -10,12 +10,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 use zeroize::Zeroize;
 
 use crate::net::{Stream, UpstreamPermit};
-use crate::pop3::{MAX_GREETING, MAX_REPLY_LINE};
+use crate::pop3::{MAX_GREETING, MAX_REPLY_LINE, sasl};
 
 /// How much is read at once.
 const READ: usize = 64 * 1024;
 /// The buffer that a connection at rest may keep.
 const KEPT: usize = 4 * 1024;
+/// The longest challenge: the token, and what a line has around it.
+const MAX_CHALLENGE: usize = sasl::MAX_TOKEN + 4;
 
 /// For how long a server is left in peace that is never sent a NOOP.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -224,8 +226,21 @@ impl Connection {
     ///
     /// When the server goes away, stalls or floods.
     pub async fn reply(&mut self) -> Result<Bytes, Fault> {
+        self.answer(MAX_REPLY_LINE).await
+    }
+
+    /// The same within a SASL exchange, where it may be a long challenge.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::reply`].
+    pub async fn challenge(&mut self) -> Result<Bytes, Fault> {
+        self.answer(MAX_CHALLENGE).await
+    }
+
+    async fn answer(&mut self, most: usize) -> Result<Bytes, Fault> {
         self.drop_noop().await?;
-        let line = self.status(MAX_REPLY_LINE).await?;
+        let line = self.status(most).await?;
         self.outstanding = self.outstanding.saturating_sub(1);
         Ok(line)
     }

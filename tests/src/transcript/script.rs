@@ -11,6 +11,8 @@ pub(super) struct Script {
     pub(super) upstream: Vec<String>,
     /// More lines of the configuration.
     pub(super) config: Vec<String>,
+    /// Files in the folder of the configuration: name and content.
+    pub(super) files: Vec<(String, String)>,
     /// Whether the listener has no upstream of its own.
     pub(super) routed: bool,
     /// The conversation.
@@ -76,6 +78,9 @@ impl Script {
             self.upstream.push(key.to_owned());
         } else if let Some(key) = text.strip_prefix("config: ") {
             self.config.push(key.to_owned());
+        } else if let Some(file) = text.strip_prefix("file: ") {
+            let (name, content) = file.split_once(' ').ok_or("a file has a name and a line")?;
+            self.files.push((name.to_owned(), format!("{content}\n")));
         } else {
             self.steps.push(Step { line, text: text.to_owned(), action: action(text)? });
         }

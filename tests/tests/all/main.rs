@@ -9,6 +9,7 @@ mod filters;
 mod floods;
 mod kerberos;
 mod kpop;
+mod logins;
 mod maildrop;
 mod matrix;
 mod messages;

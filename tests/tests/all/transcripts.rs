@@ -30,17 +30,29 @@ fn every_transcript_is_played() {
 }
 
 transcripts! {
+    apop_is_made_by_the_proxy
+    apop_is_made_from_sasl_credentials
     apop_is_relayed
+    apop_of_a_routed_user
     apop_stamp_can_be_taken_out
+    apop_without_a_timestamp_sends_no_password
     auth_alone_lists_mechanisms
     auth_gssapi_with_empty_and_long_lines
     auth_line_that_is_too_long
+    auth_external_is_relayed
     auth_lines_are_no_commands
+    auth_login_is_relayed
+    auth_of_a_server_that_says_ok_for_plus
     auth_plain_with_a_challenge
     auth_plain_with_initial_response
+    auth_scram_is_relayed
     auth_that_is_cancelled
+    auth_that_is_no_attempt_costs_nothing
     auth_that_is_refused
+    auth_with_a_refused_token
+    auth_with_bad_base64
     auth_with_channel_binding_is_not_relayed
+    auth_with_tokens_as_long_as_they_may_be
     bad_commands_after_login_end_the_session
     bare_cr_in_a_line
     bare_lf_ends_no_line
@@ -58,6 +70,7 @@ transcripts! {
     commands_after_login_are_refused
     commands_before_login_are_refused
     credentials_may_hold_any_octet
+    credentials_with_a_line_end_are_refused
     dele_and_rset
     envelope_for_filters
     envelope_that_the_client_asks_for
@@ -85,6 +98,8 @@ transcripts! {
     login_that_is_refused_can_be_repeated
     login_with_user_and_pass
     mailbox_in_use
+    master_login_behind_a_password
+    master_login_that_the_server_refuses
     message_numbers_are_checked
     noop
     nul_behind_a_login_without_layer
@@ -111,9 +126,14 @@ transcripts! {
     route_for_nobody
     route_that_refuses_may_be_tried_again
     route_to_a_server_that_may_not_be_named
+    route_with_a_token_for_apop
     route_with_auth_plain
+    route_with_chosen_mechanisms
+    route_with_login_for_a_server_with_login
     route_with_plus_in_the_name
+    route_with_sasl_for_a_server_without
     route_with_user_and_pass
+    route_without_mechanisms
     server_that_offers_no_top
     server_that_offers_no_top_of_filtered_mail
     sizes_that_lie

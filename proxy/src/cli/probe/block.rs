@@ -6,6 +6,7 @@ use popgate_config::Address;
 
 use super::facts::Facts;
 use crate::net::Reason;
+use crate::pop3::Stamp;
 
 /// The section that fits what was found, with comments where the operator has to decide; none where popgate can't
 /// talk to the server at all.
@@ -22,6 +23,13 @@ pub(super) fn block(address: &Address, ca: Option<&Path>, facts: &Facts) -> Opti
         (true, _) => lines.push(format!("tls = {}", quoted(facts.tls))),
         (false, true) => lines.push("tls = \"none\"".to_owned()),
         (false, false) => lines.push("tls = \"none\"  # passwords and mail go over the network in clear".to_owned()),
+    }
+    let stamp = facts.greeting.as_ref().and_then(|greeting| greeting.apop.as_ref());
+    if !encrypted && stamp.is_some_and(|stamp| Stamp::of(stamp.as_bytes()).is_some()) {
+        lines.push(
+            "# auth = \"apop\"  # sends digests in the place of passwords, if the server keeps secrets for APOP"
+                .to_owned(),
+        );
     }
     if encrypted {
         lines.extend(trust(ca, facts));
@@ -105,6 +113,23 @@ mod tests {
             let tls = ["none", "stls", "implicit"].iter().position(|word| *word == tls);
             let modes = [UpstreamTls::None, UpstreamTls::Stls, UpstreamTls::Implicit];
             assert_eq!(modes.iter().position(|mode| *mode == upstream.tls), tls);
+        }
+    }
+
+    #[test]
+    fn passwords_need_not_go_in_clear_where_there_is_a_timestamp() {
+        for (tls, stamp, advised) in [
+            ("none", Some("<1.2@host>"), true),
+            ("none", Some("<1@2@host>"), false),
+            ("none", None, false),
+            ("stls", Some("<1.2@host>"), false),
+        ] {
+            let mut facts = found(tls, None);
+            facts.greeting = Some(Greeting { apop: stamp.map(str::to_owned), ..Greeting::default() });
+            let text = block(&"pop.example.org:110".parse().unwrap(), None, &facts).unwrap();
+            assert_eq!(text.contains("auth = \"apop\""), advised, "{tls} {stamp:?}");
+            // It is a comment until the operator decides, and then a key that is known.
+            parsed(&text.replace("# auth", "auth"));
         }
     }
 

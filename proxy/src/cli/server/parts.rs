@@ -28,7 +28,9 @@ pub(in crate::cli) fn spool(config: &Config) -> PathBuf {
 pub(in crate::cli) struct Parts {
     pub(super) services: Arc<Services>,
     pub(super) listeners: HashMap<String, Listener>,
-    pub(super) tls: Option<Arc<ServerTls>>,
+    tls: Option<Arc<ServerTls>>,
+    /// For the listeners of these names, that ask clients for certificates.
+    mutual_tls: HashMap<String, Arc<ServerTls>>,
     pub(super) admission: Admission,
     pub(super) handshake: Duration,
     pub(super) bad_commands: u32,
@@ -48,6 +50,7 @@ impl Parts {
         }
         let chain = lasting.plugins.chain(config).await.map_err(StartError::Configuration)?;
         let (tls, authority) = certificate(config)?;
+        let mutual_tls = mutual_tls(config, tls.as_deref())?;
         let opener = Opener::new(config, lasting.upstreams.clone()).map_err(|error| opener_fault(config, &error))?;
         let running =
             |what: &'static str| move |error: std::io::Error| StartError::Running(format!("error: {what}: {error}"));
@@ -73,11 +76,17 @@ impl Parts {
             services: Arc::new(services),
             listeners: config.listeners.iter().map(|listener| (listener.name.clone(), listener.clone())).collect(),
             tls,
+            mutual_tls,
             admission: counts.admission,
             handshake: limits.connect,
             bad_commands: limits.bad_commands,
             authority,
         })
+    }
+
+    /// TLS for the clients of this listener.
+    pub(super) fn tls(&self, listener: &str) -> Option<&Arc<ServerTls>> {
+        self.mutual_tls.get(listener).or(self.tls.as_ref())
     }
 
     /// The file of the own certificate authority, if one was made.
@@ -124,6 +133,21 @@ fn certificate(config: &Config) -> Result<(Option<Arc<ServerTls>>, Option<PathBu
     }
     let tls = ServerTls::new(Arc::new(source)).map_err(|error| StartError::Running(format!("error: TLS: {error}")))?;
     Ok((Some(Arc::new(tls)), authority))
+}
+
+/// TLS for the listeners that ask clients for certificates.
+fn mutual_tls(config: &Config, tls: Option<&ServerTls>) -> Result<HashMap<String, Arc<ServerTls>>, StartError> {
+    let mut found = HashMap::new();
+    for listener in &config.listeners {
+        let (Some(authorities), Some(tls)) = (&listener.client_ca, tls) else { continue };
+        let tls = tls.for_clients_of(authorities).map_err(|error| {
+            let text = error.to_string();
+            let (message, hint) = text.split_once("\nhint: ").unwrap_or((&text, "see config/README.md"));
+            StartError::Configuration(config.fault_at(&listener.client_ca_place, message, hint).to_string())
+        })?;
+        found.insert(listener.name.clone(), Arc::new(tls));
+    }
+    Ok(found)
 }
 
 /// A fault of an upstream, at its place where there is one.

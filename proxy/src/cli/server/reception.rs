@@ -54,7 +54,7 @@ async fn receive(parts: &Parts, name: &str, tcp: TcpStream, peer: SocketAddr, do
         }
     };
     if listener.tls == ListenerTls::Implicit {
-        let Some(tls) = &parts.tls else { return };
+        let Some(tls) = parts.tls(name) else { return };
         // Apart: a session that has its handshake behind it need not hold room for one.
         stream = match Box::pin(timeout(parts.handshake, tls.accept(stream))).await {
             Ok(Ok(stream)) => stream,
@@ -68,7 +68,7 @@ async fn receive(parts: &Parts, name: &str, tcp: TcpStream, peer: SocketAddr, do
         destination,
         listener: name.into(),
         upstream: listener.upstream.clone(),
-        tls: parts.tls.clone(),
+        tls: parts.tls(name).cloned(),
         policy: policy(parts, listener, client),
     };
     driver::serve(Arc::clone(&parts.services), arrival).await;

@@ -51,6 +51,7 @@ async fn an_idle_client_is_left_and_its_server_gets_no_quit() {
         upstream: Some("server".into()),
         tls: None,
         policy: Policy {
+            sasl: Arc::default(),
             client: address.ip(),
             implicit_tls: false,
             stls: false,

@@ -59,6 +59,11 @@ impl Client {
         self.stream.is_encrypted()
     }
 
+    /// The user whom the client's certificate is for, where it has shown one.
+    pub(super) fn certified_user(&self) -> Option<String> {
+        self.stream.certified_user()
+    }
+
     /// Takes the connection apart; what was received and not used is lost.
     pub(super) fn into_stream(self) -> Stream {
         self.stream

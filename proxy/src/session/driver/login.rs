@@ -5,7 +5,7 @@ use tracing::warn;
 
 use super::{Break, Driver};
 use crate::pop3::{Secret, Stamp, Status};
-use crate::session::{Master, Scheme};
+use crate::session::{Event, Master, Scheme};
 use crate::upstream::{Login, Opener};
 
 /// How a session logs in at the upstream that has greeted like this.
@@ -27,6 +27,14 @@ pub(super) fn scheme(opener: &Opener, upstream: &str, greeting: &Status) -> Sche
 }
 
 impl Driver {
+    /// Tells the session whom the client's certificate is for, once TLS is there.
+    pub(super) fn certify(&mut self) {
+        if let Some(user) = self.client.certified_user() {
+            // It has no effects: what follows from it, the client says.
+            self.session.on(Event::Certified(user.into_bytes()));
+        }
+    }
+
     /// Whether this is the password that the proxy knows for the user.
     pub(super) async fn verify(&mut self, user: Vec<u8>, password: Secret) -> Result<bool, Break> {
         let upstream = self.upstream_name.as_deref().unwrap_or_default();

@@ -4,22 +4,23 @@ use bytes::{Bytes, BytesMut};
 
 use super::{Break, Driver};
 use crate::pop3::Decoder;
-use crate::session::Listing;
+use crate::session::{Listing, Purpose};
 
 /// The most lines, and the most octets, of a reply that is collected: a capability list.
 const MAX_COLLECTED: (usize, usize) = (1000, 64 * 1024);
 
 impl Driver {
     /// The line that answers the oldest command.
-    pub(super) async fn reply(&mut self) -> Result<Bytes, Break> {
+    pub(super) async fn reply(&mut self, purpose: &Purpose) -> Result<Bytes, Break> {
         let Some(upstream) = &mut self.upstream else { return Err(Break::OutOfStep("there is no upstream")) };
         // The client first: before QUIT goes to the upstream, nothing that it may delete waits here.
         if upstream.input().is_empty() {
             self.client.flush().await?;
         }
         upstream.flush().await?;
+        let answer = async { if purpose.is_exchange() { upstream.challenge().await } else { upstream.reply().await } };
         tokio::select! {
-            line = upstream.reply() => Ok(line?),
+            line = answer => Ok(line?),
             gone = self.client.watch() => Err(gone.into()),
         }
     }

@@ -10,7 +10,7 @@ pub(super) struct Said {
 }
 
 /// Lines without a choice in them.
-const FIXED: [&str; 30] = [
+const FIXED: [&str; 31] = [
     "USER alice",
     "PASS secret",
     "NOOP",
@@ -28,6 +28,7 @@ const FIXED: [&str; 30] = [
     "AUTH OAUTHBEARER",
     "AUTH CRAM-MD5",
     "AUTH EXTERNAL =",
+    "AUTH EXTERNAL",
     "AUTH SCRAM-SHA-1-PLUS",
     "*",
     "=",

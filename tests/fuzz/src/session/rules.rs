@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use popgate::pop3::{Capabilities, Command, State};
-use popgate::session::{Effect, Event, Job, Policy};
+use popgate::session::{Effect, Event, Job, Policy, Scheme};
 
 use super::client::Said;
 use super::reads_upstream;
@@ -29,7 +29,7 @@ struct Line {
 struct Sent {
     serial: usize,
     line: usize,
-    /// In capitals; a response has none.
+    /// In capitals; a response has none. AUTH that leaves the upstream nothing to decide on yet has a `?`.
     verb: String,
 }
 
@@ -51,6 +51,13 @@ pub(super) struct Rules {
     challenged: bool,
     /// The upstream has sent one.
     upstream_waits: bool,
+    /// It has said `+OK` where it can only mean `+`.
+    means_plus: bool,
+    /// The proxy logs in by other means than the client.
+    scheme: Scheme,
+    /// The password was found right, or a certificate was shown.
+    vouched: bool,
+    certified: bool,
     /// The upstream has accepted a user, who may now send a password.
     user: bool,
     /// The upstream has accepted a credential.
@@ -73,6 +80,10 @@ impl Rules {
             renumbers: false,
             challenged: false,
             upstream_waits: false,
+            means_plus: false,
+            scheme: Scheme::Relay,
+            vouched: false,
+            certified: false,
             user: false,
             accepted: false,
             quit: false,
@@ -88,17 +99,33 @@ impl Rules {
         self.lines.len() - 1
     }
 
+    /// The client has shown a certificate.
+    pub(super) fn certified(&mut self) {
+        self.certified = true;
+    }
+
+    /// The proxy carries logins out by itself.
+    fn logs_in(&self) -> bool {
+        !self.policy.fixed_upstream || !matches!(self.scheme, Scheme::Relay)
+    }
+
     /// The session hears of this.
     pub(super) fn happens(&mut self, event: &Event) {
         self.accepted = false;
         match event {
-            Event::Connected { .. } => self.connected = true,
+            Event::Connected { scheme, .. } => {
+                self.connected = true;
+                self.scheme = scheme.clone();
+                self.vouched = false;
+            }
+            Event::Verified(right) => self.vouched = *right,
             Event::Secured => {
                 self.secure = true;
                 self.user = false;
             }
             Event::Admitted(fetch) => {
                 self.logged_in = true;
+                self.upstream_waits = false;
                 self.renumbers = fetch.filtered && fetch.hide || !fetch.released.is_empty();
             }
             Event::Collected(_, lines) => {
@@ -106,7 +133,10 @@ impl Rules {
             }
             Event::Reply(_, line) => {
                 let ok = line.starts_with(b"+OK");
-                self.upstream_waits = line.starts_with(b"+") && !ok;
+                self.means_plus = ok && self.replied == "AUTH?";
+                // A response of the proxy's own may have been the first of two.
+                let more = self.replied.is_empty() && self.logs_in() && !self.logged_in;
+                self.upstream_waits = line.starts_with(b"+") && (!ok || self.means_plus || more);
                 self.user |= ok && self.replied == "USER";
                 self.accepted = ok && matches!(self.replied.as_str(), "PASS" | "APOP" | "AUTH" | "");
             }
@@ -117,7 +147,10 @@ impl Rules {
     /// The session wants this to be done in its turn.
     pub(super) fn due(&mut self, effect: &Effect) {
         match effect {
-            Effect::Client(octets) => self.challenged = octets.starts_with(b"+") && !octets.starts_with(b"+OK"),
+            Effect::Client(octets) => {
+                let means_plus = std::mem::take(&mut self.means_plus);
+                self.challenged = octets.starts_with(b"+") && (means_plus || !octets.starts_with(b"+OK"));
+            }
             Effect::Job(Job::Admit(_)) => assert!(self.accepted, "let in without the upstream's consent"),
             Effect::Job(Job::Connect(user)) => {
                 assert_eq!(user.is_none(), self.policy.fixed_upstream);
@@ -140,7 +173,8 @@ impl Rules {
         } else {
             self.check_command(sent, line);
             let verb = sent.split(|&octet| octet == b' ').next().unwrap_or_default();
-            String::from_utf8_lossy(verb).to_ascii_uppercase()
+            let verb = String::from_utf8_lossy(verb).to_ascii_uppercase();
+            if waits_for_a_response(sent) { verb + "?" } else { verb }
         };
         if verb == "QUIT" {
             assert_eq!(before, 0, "QUIT before the client has everything");
@@ -153,13 +187,15 @@ impl Rules {
     fn check_response(&self, sent: &[u8], line: usize) {
         let line = &self.lines[line];
         let relayed = line.response && (sent == b"*" || line.octets.as_deref() == Some(sent));
-        let own = !self.policy.fixed_upstream && sent.iter().all(u8::is_ascii_graphic);
+        let own = self.logs_in() && sent.iter().all(u8::is_ascii_graphic);
+        let master = matches!(self.scheme, Scheme::Master(_));
+        assert!(!master || self.vouched || self.certified, "a master login for a stranger");
         assert!(relayed || own, "{} answers no challenge of the client's", sent.escape_ascii());
     }
 
     fn check_command(&mut self, sent: &[u8], line: usize) {
         let shown = sent.escape_ascii();
-        let own = !self.policy.fixed_upstream && !self.logged_in;
+        let own = self.logs_in() && !self.logged_in;
         let asked = self.lines[line].command.as_ref();
         let command = Command::parse(sent).unwrap_or_else(|error| panic!("{shown}: {error}"));
         let fits = match (&command, asked) {
@@ -167,7 +203,9 @@ impl Rules {
             (Command::Retr(n) | Command::Top { number: n, .. }, Some(Command::Top { number, .. })) => {
                 n == number || self.renumbers
             }
-            (Command::User(_) | Command::Pass(_) | Command::Auth { .. } | Command::Capa, _) if own => true,
+            (Command::User(_) | Command::Pass(_), _) if own => matches!(self.scheme, Scheme::Relay),
+            (Command::Auth { .. } | Command::Capa, _) if own => true,
+            (Command::Apop { .. }, _) if own => matches!(self.scheme, Scheme::Apop),
             // Which messages there are, and how large they are once filtered.
             (Command::List(None) | Command::Uidl(None), Some(asked)) if self.logged_in && needs_messages(asked) => true,
             (Command::Top { .. } | Command::Retr(_), Some(Command::Stat | Command::List(_))) => true,
@@ -221,6 +259,7 @@ impl Rules {
             Job::Disconnect => {
                 self.connected = false;
                 self.upstream_waits = false;
+                self.scheme = Scheme::Relay;
                 return;
             }
             // What was found out meanwhile may have been the answer.
@@ -304,6 +343,12 @@ fn needs_messages(command: &Command) -> bool {
             | Command::Envelope(_)
             | Command::Extension { .. }
     )
+}
+
+/// Whether this is AUTH without a response, of a mechanism in which the client has something to say.
+fn waits_for_a_response(sent: &[u8]) -> bool {
+    let Ok(Command::Auth { mechanism, initial: None }) = Command::parse(sent) else { return false };
+    !matches!(mechanism.as_str(), "EXTERNAL" | "ANONYMOUS")
 }
 
 /// The number of the command that this reply answers.

@@ -2,8 +2,8 @@
 
 use arbitrary::Unstructured;
 use bytes::Bytes;
-use popgate::pop3::Status;
-use popgate::session::{Event, FetchPolicy, Hint, Job, Released, Session, TopBy};
+use popgate::pop3::{Secret, Status};
+use popgate::session::{Event, FetchPolicy, Hint, Job, Master, Released, Scheme, Session, TopBy};
 
 use super::rules::Rules;
 
@@ -36,7 +36,15 @@ pub(super) fn outcome(
     Some(match job {
         Job::Connect(user) => connect(user, choice),
         Job::Disconnect => return None,
-        Job::Handshake => Event::Secured,
+        Job::Handshake => {
+            if yes {
+                // The driver tells it before the session goes on.
+                assert!(session.on(Event::Certified(b"alice".to_vec())).is_empty(), "a certificate has effects");
+                rules.certified();
+            }
+            Event::Secured
+        }
+        Job::Verify { .. } => Event::Verified(yes),
         Job::Admit(_) if yes => Event::Admitted(fetch_policy(choice, choices)),
         Job::Admit(_) => Event::NotAdmitted("-ERR [SYS/TEMP] too many".into()),
         Job::Turn(command) => Event::Turn(command),
@@ -104,7 +112,18 @@ fn connect(user: Option<Vec<u8>>, choice: u8) -> Event {
             name.split(|&octet| octet == b'#').next().map(<[u8]>::to_vec).unwrap_or_default()
         }
     });
-    Event::Connected { greeting, user, apop: choice & 1 == 0 }
+    Event::Connected { greeting, user, apop: choice & 1 == 0, scheme: scheme(choice) }
+}
+
+fn scheme(choice: u8) -> Scheme {
+    match choice >> 5 {
+        0..4 => Scheme::Relay,
+        4 | 5 => Scheme::Apop,
+        bits => {
+            let password = Secret::new(b"master".to_vec());
+            Scheme::Master(Box::new(Master { user: b"gateway".to_vec(), password, checks_passwords: bits == 7 }))
+        }
+    }
 }
 
 fn fetch_policy(choice: u8, choices: &mut Unstructured<'_>) -> FetchPolicy {
