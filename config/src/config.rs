@@ -31,7 +31,7 @@ pub struct Config {
     pub user: Option<String>,
     /// Where clients connect; at least one, no two at the same address and port.
     pub listeners: Vec<Listener>,
-    /// The servers; at least one, unless users name theirs.
+    /// The servers; at least one, unless users name theirs or all listeners are transparent.
     pub upstreams: Vec<Upstream>,
     /// From users to servers, the first match wins.
     pub routes: Vec<Route>,
@@ -146,7 +146,10 @@ impl Config {
 
     fn check(&self, top: &mut Section<'_>) {
         let named_by_users = self.routes.iter().any(|route| route.upstream().is_none());
-        let needed = [("listener", "127.0.0.1:1110", true), ("upstream", "mail.internal:110", !named_by_users)];
+        let all_transparent =
+            !self.listeners.is_empty() && self.listeners.iter().all(|listener| listener.transparent.is_some());
+        let upstreams = !named_by_users && !all_transparent;
+        let needed = [("listener", "127.0.0.1:1110", true), ("upstream", "mail.internal:110", upstreams)];
         for (key, address, needed) in needed {
             if needed && top.lacks(key) {
                 let name = if key == "upstream" { "`name` and " } else { "" };
@@ -155,7 +158,7 @@ impl Config {
             }
         }
         for listener in &self.listeners {
-            if listener.upstream.is_none() && !listener.kpop && top.lacks("route") {
+            if listener.is_routed() && !listener.kpop && top.lacks("route") {
                 let message = format!(
                     "listener `{}` leads nowhere: it has no `upstream`, and there are no routes",
                     listener.name

@@ -10,6 +10,7 @@ use crate::mechanism::SaslMechanism;
 use crate::names::Names;
 use crate::place::Place;
 use crate::section::Section;
+use crate::transparent::Transparent;
 
 /// A port that clients connect to.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +33,8 @@ pub struct Listener {
     pub sasl: Vec<SaslMechanism>,
     /// The file of authorities (PEM) of which every client must show a certificate; none: no certificate is asked for.
     pub client_ca: Option<PathBuf>,
+    /// How clients are taken to where they were going; none: the upstream is a configured one.
+    pub transparent: Option<Transparent>,
     /// The section.
     pub place: Place,
     /// The value of `address`.
@@ -70,6 +73,11 @@ impl Keyword for ListenerTls {
 }
 
 impl Listener {
+    /// Whether the routes decide where its clients go.
+    pub fn is_routed(&self) -> bool {
+        self.upstream.is_none() && self.transparent.is_none()
+    }
+
     pub(crate) fn read(mut section: Section<'_>, names: &mut Names, upstreams: &Names) -> Self {
         let address: Option<Address> = section.require("address", "127.0.0.1:1110");
         let name = read_name(&mut section, address.as_ref(), names);
@@ -77,10 +85,11 @@ impl Listener {
         if let Some(upstream) = &upstream {
             upstreams.expect(upstream, &section.place_of("upstream"), section.faults());
         }
+        let tls = section.get("tls").unwrap_or_default();
         let listener = Self {
             name,
             address: address.unwrap_or(Address { host: String::new(), port: 0 }),
-            tls: section.get("tls").unwrap_or_default(),
+            tls,
             // One that can't be read is a fault already, not a missing one.
             upstream: upstream.or_else(|| section.has("upstream").then(String::new)),
             allow_cleartext: section.get("allow_cleartext").unwrap_or_default(),
@@ -88,6 +97,7 @@ impl Listener {
             kpop: section.get("kpop").unwrap_or_default(),
             sasl: read_mechanisms(&mut section),
             client_ca: section.path("client_ca"),
+            transparent: Transparent::read(&mut section, tls),
             place: section.place().clone(),
             address_place: section.place_of("address"),
             kpop_place: section.place_of("kpop"),

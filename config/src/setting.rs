@@ -133,7 +133,7 @@ macro_rules! whole_number {
     )*};
 }
 
-whole_number!(u32, usize);
+whole_number!(u16, u32, usize);
 
 /// A network; a lone address is the network of that address alone.
 impl Setting for IpNet {

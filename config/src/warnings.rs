@@ -78,10 +78,9 @@ fn kpop_warnings(config: &Config, upstream: &Upstream, warnings: &mut Vec<String
 }
 
 fn route_warnings(config: &Config, warnings: &mut Vec<String>) {
-    if let (Some(route), true) =
-        (config.routes.first(), config.listeners.iter().all(|listener| listener.upstream.is_some()))
+    if let (Some(route), true) = (config.routes.first(), config.listeners.iter().all(|listener| !listener.is_routed()))
     {
-        warn(warnings, &route.place, "routes have no effect, since every listener has an `upstream`");
+        warn(warnings, &route.place, "routes have no effect, since every listener has an `upstream` or is transparent");
     }
     for (index, route) in config.routes.iter().enumerate() {
         let earlier = &config.routes[..index];

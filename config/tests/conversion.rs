@@ -39,6 +39,20 @@ fn reads_listeners_and_upstreams() {
 }
 
 #[test]
+fn a_transparent_listener_needs_neither_upstream_nor_route() {
+    let listener = "[[listener]]\naddress = \"0.0.0.0:1110\"\ntls = \"stls\"\ntransparent = true\n";
+    let config = read(listener);
+    assert!(config.upstreams.is_empty() && config.warnings.is_empty(), "{:?}", config.warnings);
+    let transparent = config.listeners[0].transparent.as_ref().unwrap();
+    assert_eq!((&transparent.ports[..], transparent.ca.is_none()), (&[110, 995][..], true));
+    let config = read(&format!("{listener}transparent_ports = [1100]\nupstream_ca = \"ca.pem\"\n"));
+    let transparent = config.listeners[0].transparent.as_ref().unwrap();
+    assert_eq!(transparent.ports, [1100]);
+    assert_eq!(transparent.ca.as_deref(), Some(Path::new("/etc/popgate/ca.pem")));
+    assert_eq!(read(&REST.replace("upstream =", "transparent = false\nupstream =")).listeners[0].transparent, None);
+}
+
+#[test]
 fn reads_a_filter() {
     let config = read(&format!(
         "{REST}[[filter]]\nplugin = \"filters/mine.wasm\"\non_error = \"deliver\"\ntimeout = \"500ms\"\nmode = \"observe\"\n\

@@ -51,7 +51,7 @@ fn every_example_is_accepted() {
         names.push(path.file_name().unwrap().to_str().unwrap().to_owned());
     }
     names.sort();
-    assert_eq!(names, ["any-server.toml", "gateway.toml", "legacy-tls.toml", "personal.toml"]);
+    assert_eq!(names, ["any-server.toml", "gateway.toml", "legacy-tls.toml", "personal.toml", "transparent.toml"]);
 }
 
 #[test]

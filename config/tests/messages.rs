@@ -433,3 +433,57 @@ fn mechanisms_are_chosen_where_routes_decide() {
     let short = short(&text("sasl = [\"CRAM-MD5\"]"));
     assert!(short.len() == 1 && short[0].0 == "`sasl`: unknown value `CRAM-MD5`", "{short:?}");
 }
+
+#[test]
+fn what_contradicts_a_transparent_listener() {
+    let with = |keys: &str| REST.replace("upstream = \"mail\"\n", &format!("{keys}\n"));
+    for (keys, message, hint) in [
+        (
+            "transparent = true\nupstream = \"mail\"",
+            "`upstream` contradicts `transparent = true`: the upstream is where the client was going",
+            "remove one of the two",
+        ),
+        (
+            "transparent = true\nproxy_protocol_from = [\"10.0.0.0/8\"]",
+            "`proxy_protocol_from` contradicts `transparent = true`: a balancer's PROXY header hides where the client was going",
+            "use a listener with `upstream` behind a balancer",
+        ),
+        (
+            "transparent = true\nkpop = true",
+            "`kpop` contradicts `transparent = true`: KPOP has ports of its own, and no TLS by which a server could be known",
+            "use a listener with `upstream`",
+        ),
+        (
+            "transparent = true\nsasl = [\"PLAIN\"]",
+            "`sasl` contradicts `transparent = true`: the server's own mechanisms are offered",
+            "remove `sasl`",
+        ),
+        (
+            "transparent = true\ntls = \"implicit\"\nclient_ca = \"ca.pem\"",
+            "`client_ca` contradicts `transparent = true`: the servers themselves know their clients",
+            "use a listener with `upstream`",
+        ),
+        (
+            "transparent = true\ntransparent_ports = []",
+            "`transparent_ports` is empty, so the listener would serve nobody",
+            "remove it for `[110, 995]`",
+        ),
+        (
+            "transparent = true\ntransparent_ports = [0]",
+            "`transparent_ports`: `0` is not a port",
+            "a port is a number from 1 to 65535",
+        ),
+        (
+            "transparent = true\nupstream_ca = \"ca.pem\"",
+            "`upstream_ca` checks nothing, since the listener has no TLS and passes none on",
+            "write `tls = \"stls\"` or `tls = \"implicit\"`, or remove it",
+        ),
+        (
+            "upstream = \"mail\"\ntransparent_ports = [110]",
+            "`transparent_ports` has no effect, since the listener is not transparent",
+            "add `transparent = true`, or remove it",
+        ),
+    ] {
+        one(&with(keys), message, hint);
+    }
+}

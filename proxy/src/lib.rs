@@ -31,7 +31,7 @@
 //! | [`store`] | state on disk: quarantine, repeated failures, what became of messages still on their server | the configuration |
 //! | [`session`] | the client-facing state machine without I/O, the client's view of the maildrop; `session::driver` is the one that awaits | `pop3`; the driver also `message`, `filter`, `upstream`, `net`, `store` |
 //! | [`upstream`] | choosing a server, connecting where that is allowed, the conversation in step | `pop3`, `net`, the configuration |
-//! | [`net`] | streams (plain or TLS), listeners, admission, PROXY protocol, certificates | the configuration |
+//! | [`net`] | streams (plain or TLS), listeners, admission, PROXY protocol, original destinations, certificates | the configuration |
 //! | [`demo`] | the embedded sample POP3 server with sample mail | `pop3`, `net` |
 //! | [`cli`] | arguments in, exit code out | all |
 //!

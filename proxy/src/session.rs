@@ -61,6 +61,8 @@ pub struct Policy {
     pub kpop: bool,
     /// The SASL mechanisms that are offered where it is not.
     pub sasl: Arc<[&'static str]>,
+    /// Whether STLS is the upstream's to grant, whose connection is encrypted with the client's.
+    pub passes_stls: bool,
     /// How many bad commands end a session after login.
     pub bad_commands: u32,
 }
@@ -221,6 +223,8 @@ impl Job {
 pub enum Purpose {
     /// USER with this name, relayed.
     User(Vec<u8>),
+    /// STLS for both connections.
+    Stls,
     /// PASS or APOP for this user, relayed.
     Login(Vec<u8>),
     /// A step of a relayed SASL exchange.
@@ -497,6 +501,7 @@ impl Session {
         };
         match purpose {
             Purpose::User(name) => self.user_replied(name, &status),
+            Purpose::Stls => self.stls_replied(&status),
             Purpose::Login(user) => self.login_replied(Some(user), &status, true),
             Purpose::Auth(exchange) => self.exchange_replied(exchange, &status),
             Purpose::OwnLogin(login) => self.own_login_replied(login, &status),

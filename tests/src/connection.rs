@@ -66,7 +66,17 @@ impl Connection {
     /// If it fails, or if plain octets are waiting to be read.
     #[must_use]
     pub fn with_client_tls(self, config: Arc<ClientConfig>) -> Self {
-        let name = ServerName::try_from("localhost").expect("a valid name");
+        self.with_client_tls_as(config, "localhost")
+    }
+
+    /// The same for a server of this name, or with this IP address.
+    ///
+    /// # Panics
+    ///
+    /// As [`Connection::with_client_tls`].
+    #[must_use]
+    pub fn with_client_tls_as(self, config: Arc<ClientConfig>, name: &str) -> Self {
+        let name = ServerName::try_from(name.to_owned()).expect("a valid name");
         let tls = ClientConnection::new(config, name).expect("a valid configuration");
         let (who, socket) = self.into_plain();
         let mut stream = StreamOwned::new(tls, socket);

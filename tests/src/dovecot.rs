@@ -34,6 +34,7 @@ pub struct Dovecot {
     certificates: Certificates,
     plain: SocketAddr,
     tls: SocketAddr,
+    proxied: SocketAddr,
     users: AtomicUsize,
 }
 
@@ -52,7 +53,17 @@ impl Dovecot {
     /// If it is not installed, or does not get ready.
     #[must_use]
     pub fn start() -> Self {
-        Self::start_with("", &[])
+        Self::start_with(|_| String::new(), &[])
+    }
+
+    /// Starts one that believes this machine who a client is, by XCLIENT, or by PROXY headers at a third port.
+    ///
+    /// # Panics
+    ///
+    /// As [`Dovecot::start`].
+    #[must_use]
+    pub fn trusting() -> Self {
+        Self::start_with(trust, &[])
     }
 
     /// Starts one that takes tickets of this realm, too.
@@ -74,10 +85,10 @@ impl Dovecot {
             kerberos.keytab().display()
         );
         let environment = [("KRB5_CONFIG", kerberos.settings()), ("KRB5RCACHETYPE", "none".into())];
-        Self::start_with(&settings, &environment)
+        Self::start_with(|_| settings.clone(), &environment)
     }
 
-    fn start_with(settings: &str, environment: &[(&str, PathBuf)]) -> Self {
+    fn start_with(settings: impl Fn(SocketAddr) -> String, environment: &[(&str, PathBuf)]) -> Self {
         let binary = program("dovecot", "dovecot-pop3d");
         let module = ["/usr/lib/dovecot/pop3", "/usr/libexec/dovecot/pop3"];
         assert!(
@@ -90,17 +101,17 @@ impl Dovecot {
         fs::create_dir(folder.path().join("mail")).expect("a new folder can be written");
         // Dovecot can't choose a free port itself, and another program may be faster to take it.
         for _ in 0..5 {
-            let (plain, tls) = free_ports();
+            let ((plain, tls), (proxied, _)) = (free_ports(), free_ports());
             let masters = folder.path().join("masters");
             write(&masters, format!("{MASTER}:{{PLAIN}}{MASTER_PASSWORD}\n"));
             let config = folder.path().join("dovecot.conf");
-            write(&config, configuration(folder.path(), &certificates, plain, tls) + settings);
+            write(&config, configuration(folder.path(), &certificates, plain, tls) + &settings(proxied));
             let mut command = Command::new(&binary);
             command.arg("-F").arg("-c").arg(&config).envs(environment.iter().map(|(key, value)| (key, value)));
             let process = Process::start_in(folder.path(), &mut command);
             let ready = process.errors().find(PATIENCE, |line| line.contains("starting up for pop3").then_some(()));
             if ready.is_some() {
-                return Self { process, folder, certificates, plain, tls, users: AtomicUsize::new(0) };
+                return Self { process, folder, certificates, plain, tls, proxied, users: AtomicUsize::new(0) };
             }
             let errors = process.errors().text();
             assert!(errors.contains("Address already in use"), "Dovecot does not start:\n{errors}");
@@ -118,6 +129,24 @@ impl Dovecot {
     #[must_use]
     pub fn tls(&self) -> SocketAddr {
         self.tls
+    }
+
+    /// The port of a trusting one where every connection begins with a PROXY header.
+    #[must_use]
+    pub fn proxied(&self) -> SocketAddr {
+        self.proxied
+    }
+
+    /// Waits until a line of the log about this user contains this.
+    ///
+    /// # Panics
+    ///
+    /// If none does in time.
+    pub fn wait_for_log(&self, user: &str, wanted: &str) {
+        let named = format!("<{user}>");
+        let about = |line: &str| (line.contains(&named) && line.contains(wanted)).then_some(());
+        let found = self.process.errors().find(PATIENCE, about);
+        assert!(found.is_some(), "nothing about {user} and {wanted:?} in the log\n{}", self.process.errors().text());
     }
 
     /// The authority that signed its certificate.
@@ -175,16 +204,6 @@ impl Dovecot {
     #[must_use]
     pub fn log_on_failure(&self, user: &str) -> LogOnFailure {
         self.process.errors().on_failure(user)
-    }
-
-    /// Waits until a line of its log contains this.
-    ///
-    /// # Panics
-    ///
-    /// If none does in time.
-    pub fn wait_for_log(&self, wanted: &str) {
-        let found = self.process.errors().find(PATIENCE, |line| line.contains(wanted).then_some(()));
-        assert!(found.is_some(), "nothing in Dovecot's log about {wanted:?}");
     }
 
     /// The mail that this user still has, in no order.
@@ -275,6 +294,22 @@ service pop3-login {{
         tls = tls.port(),
     );
     text
+}
+
+/// What makes it believe this machine who a client is.
+fn trust(proxied: SocketAddr) -> String {
+    format!(
+        "login_trusted_networks = 127.0.0.0/8
+haproxy_trusted_networks = 127.0.0.0/8
+service pop3-login {{
+  inet_listener pop3-proxied {{
+    port = {}
+    haproxy = yes
+  }}
+}}
+",
+        proxied.port()
+    )
 }
 
 /// Whom mail belongs to (user, group), and whom Dovecot runs its parts as (login user, internal user and group).

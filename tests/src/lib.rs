@@ -11,9 +11,11 @@
 //! | [`fleet`] | many conversations through one proxy, each with a server of its own |
 //! | [`upstream`] | a server that says what a test tells it to |
 //! | [`dovecot`] | a private Dovecot with mail of the tests' own making |
+//! | [`haproxy`] | a balancer before the proxy |
 //! | [`server`] | other POP3 servers: Courier, Cyrus, mailutils, popa3d, solid-pop3d |
 //! | [`kerberos`] | a private realm, its tickets, and KPOP |
 //! | [`mail`] | that mail |
+//! | [`network`] | a client, a router and a server in namespaces of their own |
 //! | [`clients`] | real mail clients that download a mailbox |
 //! | [`transcript`] | conversations on both sides of the proxy, from files |
 //! | [`usage`] | what a process uses of the machine |
@@ -28,8 +30,10 @@ pub mod connection;
 pub mod dovecot;
 pub mod fleet;
 pub mod guest;
+pub mod haproxy;
 pub mod kerberos;
 pub mod mail;
+pub mod network;
 pub mod popgate;
 pub mod process;
 pub mod server;

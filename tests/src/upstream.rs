@@ -26,7 +26,17 @@ impl Upstream {
     /// If there is none.
     #[must_use]
     pub fn listen() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        Self::listen_at((Ipv4Addr::LOCALHOST, 0).into())
+    }
+
+    /// Listens on an address of the test's own network.
+    ///
+    /// # Panics
+    ///
+    /// If it is not there, or taken.
+    #[must_use]
+    pub fn listen_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
         listener.set_nonblocking(true).expect("a socket takes options");
         let address = listener.local_addr().expect("a bound socket has an address");
         Self { listener, address }

@@ -1,5 +1,6 @@
 //! The proxy put together: what sessions share, listeners, reload and drain.
 
+mod destination;
 mod lasting;
 mod parts;
 mod reception;
@@ -16,7 +17,7 @@ use popgate_config::{Config, Listener, ListenerTls};
 use tokio::net::{TcpListener, lookup_host};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{FAILED, USAGE};
 use crate::net;
@@ -66,6 +67,7 @@ pub(super) struct Bound {
 /// An open port and the task that accepts there.
 struct Port {
     bound: Bound,
+    socket: Arc<TcpListener>,
     /// What the configuration says; port 0 stays 0.
     wanted: String,
     accepting: JoinHandle<()>,
@@ -98,6 +100,7 @@ impl Server {
         let mut server = Self { current, ports: Vec::new(), lasting, observer, alive, ended };
         let sockets = server.bind_new(&config.listeners).await?;
         server.open(sockets);
+        server.let_through(&config.listeners);
         Ok(server)
     }
 
@@ -125,6 +128,7 @@ impl Server {
             Err(poisoned) => *poisoned.into_inner() = Arc::new(parts),
         }
         self.open(sockets);
+        self.let_through(&config.listeners);
         Ok(())
     }
 
@@ -172,10 +176,30 @@ impl Server {
         let there = self.ports.iter().map(|port| port.bound.address);
         self.lasting.upstreams.own.set(there.chain(sockets.iter().map(|(bound, ..)| bound.address)).collect());
         for (bound, wanted, socket) in sockets {
+            let socket = Arc::new(socket);
             info!(listener = bound.name, address = %bound.address, tls = bound.tls, "listening");
-            let accepting =
-                reception::accept(Arc::clone(&self.current), bound.name.clone(), socket, self.alive.clone());
-            self.ports.push(Port { bound, wanted, accepting: tokio::spawn(accepting) });
+            let accepting = reception::accept(
+                Arc::clone(&self.current),
+                bound.name.clone(),
+                Arc::clone(&socket),
+                self.alive.clone(),
+            );
+            self.ports.push(Port { bound, socket, wanted, accepting: tokio::spawn(accepting) });
+        }
+    }
+
+    /// Lets transparent listeners take connections to any address, which TPROXY needs.
+    fn let_through(&self, listeners: &[Listener]) {
+        for port in &self.ports {
+            let Bound { name, address, .. } = &port.bound;
+            let transparent = listeners.iter().any(|it| it.name == *name && it.transparent.is_some());
+            if let (true, Err(error)) = (transparent, net::allow_any_destination(&port.socket, *address)) {
+                warn!(
+                    listener = name,
+                    %error,
+                    "only connections by REDIRECT come in: TPROXY needs the capability CAP_NET_ADMIN when the port opens"
+                );
+            }
         }
     }
 }

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
@@ -54,6 +55,9 @@ pub enum AuthorityError {
     /// A certificate can't be made.
     #[error("no own certificate can be made: {0}")]
     Make(#[from] rcgen::Error),
+    /// A key that was made can't be used.
+    #[error("no own certificate can be shown: {0}")]
+    Key(#[from] rustls::Error),
 }
 
 /// The own certificate under `state_dir/tls`, made or renewed if need be: for `localhost`, the loopback addresses, this
@@ -66,25 +70,28 @@ pub enum AuthorityError {
 /// When the folder can't be written.
 pub fn own_certificate(state_dir: &Path, names: &[String]) -> Result<OwnCertificate, AuthorityError> {
     let folder = state_dir.join("tls");
-    let failed = |error| AuthorityError::Io { path: folder.clone(), error };
-    make_folders(state_dir, &folder).map_err(failed)?;
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(folder.join("lock"));
-    let lock = lock.map_err(failed)?;
     // Held until the end of the function.
-    lock.lock().map_err(failed)?;
+    let _lock = locked(state_dir, &folder)?;
     let own = OwnCertificate {
         authority: folder.join("ca.pem"),
         files: CertificateFiles { certificate: folder.join("server.pem"), private_key: folder.join("server.key") },
     };
     let names = wanted(names);
-    let authority = match Authority::open(&folder) {
-        Some(authority) => authority,
-        None => Authority::make(&folder)?,
-    };
+    let authority = Authority::open_or_make(&folder)?;
     if !authority.vouches_for(&own, &names) {
         authority.issue(&own, &names)?;
     }
     Ok(own)
+}
+
+/// Makes the folders and locks them against other processes, until the file is dropped.
+fn locked(state_dir: &Path, folder: &Path) -> Result<File, AuthorityError> {
+    let failed = |error| AuthorityError::Io { path: folder.into(), error };
+    make_folders(state_dir, folder).map_err(failed)?;
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(folder.join("lock"));
+    let lock = lock.map_err(failed)?;
+    lock.lock().map_err(failed)?;
+    Ok(lock)
 }
 
 /// The names that the certificate has to have, each once.
@@ -105,12 +112,24 @@ fn host_name() -> Option<String> {
     Some(name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty())
 }
 
-struct Authority {
+/// The authority's certificate and what it signs with.
+pub(super) struct Authority {
     certificate: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
+    /// The authority under `state_dir/tls`, made if need be, and the file of its certificate. Blocks.
+    pub(super) fn kept(state_dir: &Path) -> Result<(Self, PathBuf), AuthorityError> {
+        let folder = state_dir.join("tls");
+        let _lock = locked(state_dir, &folder)?;
+        Ok((Self::open_or_make(&folder)?, folder.join("ca.pem")))
+    }
+
+    fn open_or_make(folder: &Path) -> Result<Self, AuthorityError> {
+        Self::open(folder).map_or_else(|| Self::make(folder), Ok)
+    }
+
     /// The authority as it is kept; none if there is none, if it is broken or near its end.
     fn open(folder: &Path) -> Option<Self> {
         let certificate = read_chain(&folder.join("ca.pem")).ok()?.into_iter().next()?;
@@ -160,20 +179,31 @@ impl Authority {
 
     fn issue(&self, own: &OwnCertificate, names: &[String]) -> Result<(), AuthorityError> {
         let key = KeyPair::generate()?;
-        let mut params = params(SERVER_LASTS);
-        params.subject_alt_names = CertificateParams::new(names)?.subject_alt_names;
         let name = host_name().unwrap_or_else(|| "localhost".into());
-        params.distinguished_name.push(DnType::CommonName, shortened(name));
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.use_authority_key_identifier_extension = true;
-        let certificate = params.signed_by(&key, &self.issuer)?;
+        let certificate = self.sign(names, &name, SERVER_LASTS, &key)?;
         // A process that is stopped in between leaves a pair that does not match: the next one makes it again.
         write(&own.files.private_key, 0o600, &key.serialize_pem())?;
         write(&own.files.certificate, 0o644, &certificate.pem())?;
         info!(path = %own.files.certificate.display(), names = names.join(" "), "made a certificate for this server");
         Ok(())
+    }
+
+    /// A server's certificate for these names (host names or IP addresses).
+    pub(super) fn sign(
+        &self,
+        names: &[String],
+        common_name: &str,
+        lasts: Duration,
+        key: &KeyPair,
+    ) -> Result<Certificate, rcgen::Error> {
+        let mut params = params(lasts);
+        params.subject_alt_names = CertificateParams::new(names)?.subject_alt_names;
+        params.distinguished_name.push(DnType::CommonName, shortened(common_name.into()));
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        params.signed_by(key, &self.issuer)
     }
 }
 

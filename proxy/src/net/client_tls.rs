@@ -23,6 +23,39 @@ pub use examine::{Agreed, Examination, Examiner, Presented};
 pub use trust::{Reason, Refusal};
 use trust::{Trust, Verifier};
 
+/// Whom to trust, before it is known which server is meant.
+#[derive(Clone)]
+pub struct ClientTrust {
+    connector: TlsConnector,
+}
+
+impl ClientTrust {
+    /// Trust in the system's roots, or those of `ca` in their place, or the keys of `pins` alone.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be used or the system has no roots.
+    pub fn new(ca: Option<&Path>, pins: &[Pin]) -> Result<Self, ClientTlsError> {
+        let trust = trust_in(ca, pins)?;
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(ClientTlsError::Handshake)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Verifier::new(trust)))
+            .with_no_client_auth();
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)) })
+    }
+
+    /// TLS towards the server of this name, or IP address.
+    ///
+    /// # Errors
+    ///
+    /// When it is neither.
+    pub fn towards(&self, name: &str) -> Result<ClientTls, ClientTlsError> {
+        Ok(ClientTls { connector: self.connector.clone(), name: server_name(name)? })
+    }
+}
+
 /// TLS 1.2 and 1.3 towards one upstream. Sessions are resumed where the server offers it.
 #[derive(Clone)]
 pub struct ClientTls {
@@ -86,35 +119,10 @@ impl ClientTls {
         Self::with(name, upstream.ca.as_deref(), &upstream.pin_sha256)
     }
 
-    /// TLS for servers that users name: trusting the system's roots, or those of `ca` in their place. It is of use
-    /// [with a name](Self::to_server) only.
-    ///
-    /// # Errors
-    ///
-    /// When the file can't be used.
-    pub fn for_any(ca: Option<&Path>) -> Result<Self, ClientTlsError> {
-        Self::with("server.invalid", ca, &[])
-    }
-
-    /// The same trust for a server that has to have this name.
-    ///
-    /// # Errors
-    ///
-    /// When no certificate can bear the name.
-    pub fn to_server(&self, name: &str) -> Result<Self, ClientTlsError> {
-        Ok(Self { connector: self.connector.clone(), name: server_name(name)? })
-    }
-
     fn with(name: &str, ca: Option<&Path>, pins: &[Pin]) -> Result<Self, ClientTlsError> {
-        let server_name = server_name(name)?;
-        let trust = trust_in(ca, pins)?;
-        let config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .map_err(ClientTlsError::Handshake)?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Verifier::new(trust)))
-            .with_no_client_auth();
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name: server_name })
+        // The name first: it is the cheaper fault.
+        server_name(name)?;
+        ClientTrust::new(ca, pins)?.towards(name)
     }
 
     /// The client's part of the handshake. It has no deadline of its own.

@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use popgate_config::Address;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use super::original::Departure;
 
 use super::reach::Forbidden;
 
@@ -133,6 +135,36 @@ pub async fn connect_where(
         Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Err(timed_out()),
         Ok(Err(error)) => Err(ConnectError::Unreachable { address: shown(address), tried, error }),
     }
+}
+
+/// Connects to one address that was not configured. While the departure is held, [`super::is_departure`] knows the
+/// connection, should a firewall rule lead it back here.
+///
+/// # Errors
+///
+/// When the address does not answer.
+pub async fn depart(address: SocketAddr, within: Duration) -> Result<(TcpStream, Departure), ConnectError> {
+    let shown = address.to_string();
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => ConnectError::Refused { address: shown.clone(), tried: shown.clone() },
+        io::ErrorKind::TimedOut => ConnectError::TimedOut { address: shown.clone(), within },
+        _ => ConnectError::Unreachable { address: shown.clone(), tried: shown.clone(), error },
+    };
+    let (socket, departure) = leaving(address).map_err(failed)?;
+    let late = |_| ConnectError::TimedOut { address: shown.clone(), within };
+    let stream = timeout(within, socket.connect(address)).await.map_err(late)?.and_then(prepared).map_err(failed)?;
+    Ok((stream, departure))
+}
+
+/// A socket with a port of its own before it connects: the connection may be back before `connect` returns.
+fn leaving(address: SocketAddr) -> io::Result<(TcpSocket, Departure)> {
+    let (socket, any) = match address {
+        SocketAddr::V4(_) => (TcpSocket::new_v4()?, IpAddr::from(Ipv4Addr::UNSPECIFIED)),
+        SocketAddr::V6(_) => (TcpSocket::new_v6()?, IpAddr::from(Ipv6Addr::UNSPECIFIED)),
+    };
+    socket.bind((any, 0).into())?;
+    let departure = Departure::from_port(socket.local_addr()?.port());
+    Ok((socket, departure))
 }
 
 /// Starts an attempt at each address in turn, the next one early when one fails; the first connection wins.

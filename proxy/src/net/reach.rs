@@ -64,7 +64,7 @@ impl OwnAddresses {
 }
 
 /// Whether this machine has the address: it would be the source of what is sent there. Nothing is sent.
-fn is_of_machine(ip: IpAddr) -> bool {
+pub(super) fn is_of_machine(ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
     let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let source = || {

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
 use super::client_certificate::user_of;
+use super::made::plain_name;
 
 /// A connection to a client or to an upstream.
 #[derive(Debug)]
@@ -99,7 +100,19 @@ impl Stream {
         self.tcp().readable().await
     }
 
-    fn tcp(&self) -> &TcpStream {
+    /// The host name that the client of an encrypted connection has asked for (SNI, RFC 6066 section 3), in small letters.
+    #[must_use]
+    pub fn server_name(&self) -> Option<String> {
+        match &self.0 {
+            Layer::Encrypted(tls) => match &**tls {
+                TlsStream::Server(tls) => tls.get_ref().1.server_name().map(plain_name),
+                TlsStream::Client(_) => None,
+            },
+            Layer::Clear(_) => None,
+        }
+    }
+
+    pub(super) fn tcp(&self) -> &TcpStream {
         match &self.0 {
             Layer::Clear(tcp) => tcp,
             Layer::Encrypted(tls) => tls.get_ref().0,

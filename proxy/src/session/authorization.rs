@@ -88,6 +88,22 @@ impl Session {
             return self.bad(why.into());
         }
         self.phase = Phase::LoggingIn;
+        if self.policy.passes_stls {
+            return ask("STLS", Purpose::Stls);
+        }
+        Self::handshake()
+    }
+
+    /// The upstream has decided about STLS for both connections.
+    pub(super) fn stls_replied(&mut self, status: &Status) -> Effects {
+        if status.ok {
+            return Self::handshake();
+        }
+        self.phase = Phase::Authorization(Authorization::default());
+        vec![Effect::Client(status.relayed())]
+    }
+
+    fn handshake() -> Effects {
         vec![client("+OK begin TLS negotiation"), Effect::Job(Job::Handshake)]
     }
 

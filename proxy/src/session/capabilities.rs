@@ -61,11 +61,12 @@ impl Session {
 
     /// The reply to CAPA.
     pub(super) fn capability_reply(&self, upstream: &Capabilities) -> Effect {
+        let granted = !self.policy.passes_stls || upstream.offers("STLS");
         let standing = Standing {
             logged_in: self.logged_in(),
             may_log_in: self.may_log_in(),
             kpop: self.policy.kpop,
-            offers_stls: self.offers_stls(),
+            offers_stls: self.offers_stls() && granted,
         };
         multi("+OK capabilities", &offered_capabilities(upstream, standing))
     }

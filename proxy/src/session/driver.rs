@@ -11,6 +11,7 @@ mod job;
 mod kpop;
 mod login;
 mod memory;
+mod passage;
 mod patience;
 mod peek;
 mod queue;
@@ -31,9 +32,9 @@ use super::{Effect, Event, Job, Policy, Session};
 use crate::filter::{Chain, Disposition, Report, Selection};
 use crate::message;
 use crate::net::{self, LoginDelays, Stream};
-use crate::pop3::MessageNumber;
+use crate::pop3::{MessageNumber, Status};
 use crate::store::{Hints, Poison, Quarantine};
-use crate::upstream::{Connection, Fault, Opener, Router};
+use crate::upstream::{Connection, Fault, OpenError, Opener, Passage, Router, Rules, Server};
 
 use client::{Client, Gone};
 use job::Kept;
@@ -105,8 +106,10 @@ pub struct Arrival {
     pub stream: Stream,
     /// Its address.
     pub client: SocketAddr,
-    /// The address that it connected to.
+    /// The address that it connected to, or was going to.
     pub destination: SocketAddr,
+    /// How it gets there, where the listener is transparent.
+    pub passage: Option<Arc<Passage>>,
     /// The name of the listener.
     pub listener: Arc<str>,
     /// The upstream, where the listener names one.
@@ -138,6 +141,8 @@ enum Break {
     Handshake(String),
     #[error("a message is not the one whose size the client was told")]
     Changed,
+    #[error("the upstream's connection could not be encrypted")]
+    Unsecured,
     #[error("+OK had been said to keep the client waiting, then: {0}")]
     Late(String),
     #[error("KPOP: {0}")]
@@ -150,7 +155,7 @@ impl Break {
     /// What a client that is still there is told.
     fn last_words(&self) -> Option<&'static [u8]> {
         match self {
-            Self::Upstream(_) | Self::OutOfStep(_) => {
+            Self::Upstream(_) | Self::OutOfStep(_) | Self::Unsecured => {
                 Some(b"-ERR [SYS/TEMP] the connection to the mail server broke\r\n")
             }
             Self::Changed => Some(b"-ERR [SYS/TEMP] a message is not what it was, log in again\r\n"),
@@ -170,10 +175,11 @@ pub async fn serve(services: Arc<Services>, arrival: Arrival) {
         client: Client::new(arrival.stream, services.times.stall),
         address: arrival.client,
         destination: arrival.destination,
+        passage: arrival.passage,
         listener: arrival.listener,
         tls: arrival.tls,
         routed: arrival.upstream.is_none(),
-        upstream_name: arrival.upstream,
+        server: arrival.upstream.map(Server::Configured),
         upstream: None,
         user: None,
         permit: None,
@@ -206,11 +212,13 @@ struct Driver {
     client: Client,
     address: SocketAddr,
     destination: SocketAddr,
+    passage: Option<Arc<Passage>>,
     listener: Arc<str>,
     tls: Option<Arc<net::ServerTls>>,
     /// The user decides about the upstream.
     routed: bool,
-    upstream_name: Option<String>,
+    /// The server, once it is known.
+    server: Option<Server>,
     upstream: Option<Connection>,
     user: Option<Vec<u8>>,
     permit: Option<net::UserPermit>,
@@ -225,6 +233,9 @@ struct Driver {
     totals: Totals,
 }
 
+/// What came of connecting to an upstream.
+type Opened = Result<(Connection, Status), OpenError>;
+
 /// How the loop goes on.
 enum Step {
     Next,
@@ -233,6 +244,16 @@ enum Step {
 }
 
 impl Driver {
+    /// How messages are fetched from the server.
+    fn rules(&self) -> Rules {
+        self.server.as_ref().map(|server| self.services.opener.rules(server)).unwrap_or_default()
+    }
+
+    /// Under which name things are kept for users of the server.
+    fn server_name(&self) -> &str {
+        self.server.as_ref().map(Server::name).unwrap_or_default()
+    }
+
     async fn run(mut self) {
         let started = Instant::now();
         self.certify();
@@ -244,8 +265,13 @@ impl Driver {
                     Ok(secured) => {
                         self = secured;
                         self.certify();
-                        let effects = self.session.on(Event::Secured);
-                        self.push(effects, true).map(|()| Step::Next)
+                        match Box::pin(self.secure_upstream()).await {
+                            Ok(()) => {
+                                let effects = self.session.on(Event::Secured);
+                                self.push(effects, true).map(|()| Step::Next)
+                            }
+                            Err(broken) => Err(broken),
+                        }
                     }
                     Err(broken) => return info!(reason = %broken, "closed"),
                 },
@@ -270,7 +296,7 @@ impl Driver {
         }
         // The upstream's connection is dropped without QUIT: what was marked as deleted stays.
         drop(self.upstream);
-        if !matches!(reason, Some(Break::Client(_))) {
+        if !matches!(reason, Some(Break::Client(Gone::Io(_) | Gone::Stalled(_)))) {
             Box::pin(self.client.close()).await;
         }
     }
@@ -318,7 +344,7 @@ impl Driver {
             }
             Effect::Upstream(_) => Err(Break::OutOfStep("a command that was not sent")),
             Effect::Warn(text) => {
-                warn!(upstream = self.upstream_name, "{text}");
+                warn!(upstream = self.server_name(), "{text}");
                 Ok(Step::Next)
             }
             Effect::Close => Ok(Step::End),

@@ -12,6 +12,7 @@ fn policy() -> Policy {
         fixed_upstream: true,
         kpop: false,
         sasl: ["PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"].into(),
+        passes_stls: false,
         bad_commands: 20,
     }
 }
@@ -63,6 +64,30 @@ fn logged_in(fetch: FetchPolicy) -> Session {
     answer(&mut session, asked, "+OK logged in");
     assert_eq!(shown(&session.on(Event::Admitted(fetch))), ["C: +OK logged in"]);
     session
+}
+
+#[test]
+fn stls_that_is_passed_on_waits_for_the_upstream() {
+    let asked = || {
+        let mut session = Session::new(Policy { passes_stls: true, ..policy() });
+        session.on(Event::Start);
+        let greeting = Status::parse(Bytes::from_static(b"+OK ready")).unwrap();
+        session.on(Event::Connected { greeting, user: None, apop: true, scheme: Scheme::Relay });
+        let effects = session.on(Event::Line(Ok(Bytes::from_static(b"STLS"))));
+        assert_eq!(shown(&effects), ["U: STLS", "J: Reply"]);
+        assert!(!session.takes_line(), "nothing goes on before the answer is there");
+        session
+    };
+    let mut session = asked();
+    let effects = session.on(Event::Reply(Purpose::Stls, Bytes::from_static(b"-ERR unknown")));
+    assert_eq!(shown(&effects), ["C: -ERR unknown"]);
+    assert!(session.takes_line());
+    let mut session = asked();
+    let effects = session.on(Event::Reply(Purpose::Stls, Bytes::from_static(b"+OK begin")));
+    assert_eq!(shown(&effects), ["C: +OK begin TLS negotiation", "J: Handshake"]);
+    assert!(!session.takes_line());
+    session.on(Event::Secured);
+    assert!(session.takes_line());
 }
 
 #[test]

@@ -95,6 +95,11 @@ impl Connection {
         self.stall = stall;
     }
 
+    /// For how long the server may be left in silence.
+    pub(super) fn noop_after(&self) -> Duration {
+        self.noop_after
+    }
+
     /// Changes how long nothing may move before the server is sent a NOOP, lest its idle timer runs out.
     pub(super) fn set_noop_after(&mut self, noop_after: Duration) {
         self.noop_after = noop_after;

@@ -6,20 +6,23 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use popgate_config::{
-    Config, Greeting, Held, Keepalive, RouteTo, SendProxy, Sizes, Top, TopFetch, Upstream, UpstreamTls,
+    Address, Config, Greeting, Held, Keepalive, RouteTo, SendProxy, Sizes, Top, TopFetch, Upstream, UpstreamTls,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use super::{Connection, Fault, Login, LoginFault, NamedServer, Server};
+use super::{Connection, Fault, Login, LoginFault, NamedServer, Passage, Server};
 use crate::net::{
-    Chosen, ClientTls, ClientTlsError, ConnectError, Forbidden, OwnAddresses, Stream, UpstreamLimits, connect_where,
-    header_v1, header_v2,
+    Chosen, ClientTls, ClientTlsError, ClientTrust, ConnectError, Departure, Forbidden, OwnAddresses, Stream,
+    UpstreamLimits, connect_where, depart, header_v1, header_v2,
 };
 use crate::pop3::{NotAStatus, Status};
 
 /// What a Dovecot that trusts this machine says in its greeting. Source: Dovecot's design document on XCLIENT.
 const XCLIENT: &[u8] = b"[XCLIENT]";
+
+/// For how long a server that is not configured may be left in silence.
+const NOOP_AFTER: Duration = Duration::from_mins(2);
 
 /// Why there is no connection. Nothing secret was sent.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +112,25 @@ pub struct Rules {
     pub keepalive_after: Duration,
 }
 
+impl Rules {
+    fn of(upstream: &Upstream) -> Self {
+        Self {
+            top_fetch: upstream.top_fetch,
+            top: upstream.top,
+            top_max_size: upstream.top_max_size,
+            sizes: upstream.sizes,
+            held: upstream.held,
+            retr_once: upstream.retr_once,
+            trust_headers: upstream.trust_headers,
+            apop: upstream.apop,
+            own_greeting: upstream.greeting == Greeting::Own,
+            sdps: upstream.sdps,
+            keepalive: upstream.keepalive,
+            keepalive_after: upstream.keepalive_after,
+        }
+    }
+}
+
 /// Who the client is, for servers that are told.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
@@ -127,19 +149,111 @@ pub struct Shared {
     pub own: OwnAddresses,
 }
 
+/// A server, and how to speak to it.
 #[derive(Clone)]
-struct Target {
-    upstream: Upstream,
-    tls: Option<ClientTls>,
+pub struct Target {
+    place: Place,
+    tls: TargetTls,
     chosen: Chosen,
     login: Login,
+    send_proxy: SendProxy,
+    xclient: bool,
+    noop_after: Duration,
+    max_sessions: usize,
+    max_unauthenticated: usize,
+    rules: Rules,
+}
+
+/// How the connection to a server is encrypted.
+#[derive(Clone)]
+pub enum TargetTls {
+    /// Not at all.
+    None,
+    /// By STLS, which is required.
+    Stls(ClientTls),
+    /// From the first octet on.
+    Implicit(ClientTls),
+}
+
+#[derive(Clone)]
+enum Place {
+    /// As it was configured.
+    Named(Address),
+    /// As it was found out.
+    Found(SocketAddr),
+}
+
+impl Target {
+    /// A server that is not configured: it is told nothing of the client.
+    #[must_use]
+    pub fn at(address: SocketAddr, tls: TargetTls, rules: Rules) -> Self {
+        Self {
+            place: Place::Found(address),
+            tls,
+            chosen: Chosen::ByOperator,
+            login: Login::default(),
+            send_proxy: SendProxy::None,
+            xclient: false,
+            noop_after: NOOP_AFTER,
+            max_sessions: 0,
+            max_unauthenticated: 0,
+            rules,
+        }
+    }
+
+    fn configured(upstream: &Upstream) -> Result<Self, PrepareError> {
+        let tls = match upstream.tls {
+            UpstreamTls::None => TargetTls::None,
+            UpstreamTls::Stls => TargetTls::Stls(ClientTls::new(upstream)?),
+            UpstreamTls::Implicit => TargetTls::Implicit(ClientTls::new(upstream)?),
+        };
+        Ok(Self { login: Login::load(upstream)?, ..Self::with(upstream, tls, Chosen::ByOperator) })
+    }
+
+    fn with(upstream: &Upstream, tls: TargetTls, chosen: Chosen) -> Self {
+        Self {
+            place: Place::Named(upstream.address.clone()),
+            tls,
+            chosen,
+            login: Login::default(),
+            send_proxy: upstream.send_proxy,
+            xclient: upstream.xclient,
+            noop_after: upstream.noop_after,
+            max_sessions: upstream.max_sessions,
+            max_unauthenticated: upstream.max_unauthenticated,
+            rules: Rules::of(upstream),
+        }
+    }
+}
+
+/// What servers have in common that users name.
+struct NamedByUsers {
+    common: Upstream,
+    /// None if none of them is encrypted.
+    trust: Option<ClientTrust>,
+}
+
+impl NamedByUsers {
+    fn target(&self, server: &NamedServer) -> Result<Target, OpenError> {
+        let tls = || match &self.trust {
+            Some(trust) => Ok(trust.towards(&server.address.host)?),
+            None => Err(OpenError::Unknown),
+        };
+        let tls = match server.tls {
+            UpstreamTls::None => TargetTls::None,
+            UpstreamTls::Stls => TargetTls::Stls(tls()?),
+            UpstreamTls::Implicit => TargetTls::Implicit(tls()?),
+        };
+        let chosen = if server.listed { Chosen::ByOperator } else { Chosen::ByClient };
+        Ok(Target { place: Place::Named(server.address.clone()), ..Target::with(&self.common, tls, chosen) })
+    }
 }
 
 /// Opens connections to the configured upstreams, and to servers that users may name.
 pub struct Opener {
     targets: HashMap<String, Target>,
     /// What servers that users name have in common, by the place of their route.
-    named: HashMap<usize, Target>,
+    named: HashMap<usize, NamedByUsers>,
     shared: Shared,
     connect: Duration,
     stall: Duration,
@@ -154,21 +268,14 @@ impl Opener {
     pub fn new(config: &Config, shared: Shared) -> Result<Self, PrepareError> {
         let mut targets = HashMap::new();
         for upstream in &config.upstreams {
-            let tls = match upstream.tls {
-                UpstreamTls::None => None,
-                UpstreamTls::Stls | UpstreamTls::Implicit => Some(ClientTls::new(upstream)?),
-            };
-            let login = Login::load(upstream)?;
-            let target = Target { upstream: upstream.clone(), tls, login, chosen: Chosen::ByOperator };
-            targets.insert(upstream.name.clone(), target);
+            targets.insert(upstream.name.clone(), Target::configured(upstream)?);
         }
         let mut named = HashMap::new();
         for (index, route) in config.routes.iter().enumerate() {
             let RouteTo::ServerInUser(servers) = &route.to else { continue };
             let encrypted = servers.allowed.iter().any(|entry| entry.tls != UpstreamTls::None);
-            let tls = if encrypted { Some(ClientTls::for_any(servers.common.ca.as_deref())?) } else { None };
-            let (upstream, login) = (servers.common.clone(), Login::default());
-            named.insert(index, Target { upstream, tls, login, chosen: Chosen::ByClient });
+            let trust = encrypted.then(|| ClientTrust::new(servers.common.ca.as_deref(), &[])).transpose()?;
+            named.insert(index, NamedByUsers { common: servers.common.clone(), trust });
         }
         Ok(Self { targets, named, shared, connect: config.limits.connect, stall: config.limits.stall })
     }
@@ -176,50 +283,44 @@ impl Opener {
     fn target(&self, server: &Server) -> Result<Cow<'_, Target>, OpenError> {
         match server {
             Server::Configured(name) => self.targets.get(name).map(Cow::Borrowed).ok_or(OpenError::Unknown),
-            Server::Named(server) => self.named_target(server).map(Cow::Owned),
+            Server::Named(server) => {
+                let named = self.named.get(&server.route).ok_or(OpenError::Unknown)?;
+                named.target(server).map(Cow::Owned)
+            }
+            Server::Meant(_) => Err(OpenError::Unknown),
         }
     }
 
-    fn named_target(&self, server: &NamedServer) -> Result<Target, OpenError> {
-        let common = self.named.get(&server.route).ok_or(OpenError::Unknown)?;
-        let mut target = common.clone();
-        target.upstream.address = server.address.clone();
-        target.upstream.tls = server.tls;
-        target.tls = match (&common.tls, server.tls) {
-            (_, UpstreamTls::None) => None,
-            (Some(tls), _) => Some(tls.to_server(&server.address.host)?),
-            (None, _) => return Err(OpenError::Unknown),
-        };
-        if server.listed {
-            target.chosen = Chosen::ByOperator;
+    /// How the proxy logs in at this server.
+    #[must_use]
+    pub fn login(&self, server: &Server) -> Login {
+        match server {
+            Server::Configured(name) => self.targets.get(name).map(|target| target.login.clone()).unwrap_or_default(),
+            Server::Named(_) | Server::Meant(_) => Login::default(),
         }
-        Ok(target)
     }
 
-    /// How the proxy logs in at this upstream.
+    /// How this server is used.
     #[must_use]
-    pub fn login(&self, name: &str) -> Login {
-        self.targets.get(name).map(|target| target.login.clone()).unwrap_or_default()
-    }
-
-    /// How this upstream is used; for servers that users name, the defaults.
-    #[must_use]
-    pub fn rules(&self, name: &str) -> Rules {
-        let rules = |target: &Target| Rules {
-            top_fetch: target.upstream.top_fetch,
-            top: target.upstream.top,
-            top_max_size: target.upstream.top_max_size,
-            sizes: target.upstream.sizes,
-            held: target.upstream.held,
-            retr_once: target.upstream.retr_once,
-            trust_headers: target.upstream.trust_headers,
-            apop: target.upstream.apop,
-            own_greeting: target.upstream.greeting == Greeting::Own,
-            sdps: target.upstream.sdps,
-            keepalive: target.upstream.keepalive,
-            keepalive_after: target.upstream.keepalive_after,
+    pub fn rules(&self, server: &Server) -> Rules {
+        let rules = match server {
+            Server::Configured(name) => self.targets.get(name).map(|target| target.rules),
+            Server::Named(server) => self.named.get(&server.route).map(|named| Rules::of(&named.common)),
+            Server::Meant(_) => Some(Passage::rules()),
         };
-        self.targets.get(name).map(rules).unwrap_or_default()
+        rules.unwrap_or_default()
+    }
+
+    /// Whether the proxy greets the clients of this upstream itself.
+    #[must_use]
+    pub fn own_greeting(&self, name: &str) -> bool {
+        self.targets.get(name).is_some_and(|target| target.rules.own_greeting)
+    }
+
+    /// Whether a connection to this address would come back to one of the proxy's own listeners.
+    #[must_use]
+    pub fn leads_back(&self, address: SocketAddr) -> bool {
+        self.shared.own.check(address, Chosen::ByOperator).is_err()
     }
 
     /// Connects, reads the greeting and secures the connection as configured.
@@ -232,6 +333,22 @@ impl Opener {
         self.greet(server, connection, origin).await
     }
 
+    /// The same for a server that is not configured.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]. A greeting with `-ERR` is no error here.
+    pub async fn open_target(
+        &self,
+        name: &str,
+        target: &Target,
+        origin: Origin,
+    ) -> Result<(Connection, Status), OpenError> {
+        // The departure is held until the server has greeted, and so is not this proxy itself.
+        let (connection, _departure) = self.reach_target(name, target, origin).await?;
+        self.greet_target(target, connection, origin).await
+    }
+
     /// The first half of [`Self::open`]: connects, up to where the server greets. What nobody has asked for has not
     /// been read.
     ///
@@ -240,21 +357,37 @@ impl Opener {
     /// See [`OpenError`].
     pub async fn reach(&self, server: &Server, origin: Origin) -> Result<Connection, OpenError> {
         let target = self.target(server)?;
-        let Upstream { max_sessions, max_unauthenticated, .. } = target.upstream;
-        let permit = self.shared.connections.admit(server.name(), max_sessions, max_unauthenticated);
+        Ok(self.reach_target(server.name(), &target, origin).await?.0)
+    }
+
+    async fn reach_target(
+        &self,
+        name: &str,
+        target: &Target,
+        origin: Origin,
+    ) -> Result<(Connection, Option<Departure>), OpenError> {
+        let permit = self.shared.connections.admit(name, target.max_sessions, target.max_unauthenticated);
         let permit = permit.ok_or(OpenError::Full)?;
-        let check = |address| self.shared.own.check(address, target.chosen);
-        let socket = connect_where(&target.upstream.address, self.connect, check).await?;
+        let (socket, departure) = match &target.place {
+            Place::Named(address) => {
+                let check = |address| self.shared.own.check(address, target.chosen);
+                (connect_where(address, self.connect, check).await?, None)
+            }
+            Place::Found(address) => {
+                let (socket, departure) = depart(*address, self.connect).await?;
+                (socket, Some(departure))
+            }
+        };
         let mut stream = Stream::new(socket);
-        if let Some(header) = header(target.upstream.send_proxy, origin) {
+        if let Some(header) = header(target.send_proxy, origin) {
             // Before TLS: it is the connection that is proxied.
             let late = |_| OpenError::Late { step: "room for the PROXY header", limit: self.connect };
             timeout(self.connect, stream.write_all(&header)).await.map_err(late)?.map_err(Fault::Io)?;
         }
-        if let (Some(tls), UpstreamTls::Implicit) = (&target.tls, target.upstream.tls) {
+        if let TargetTls::Implicit(tls) = &target.tls {
             stream = self.handshake(tls, stream).await?;
         }
-        Ok(Connection::new(stream, self.connect).with_permit(Some(Box::new(permit))))
+        Ok((Connection::new(stream, self.connect).with_permit(Some(Box::new(permit))), departure))
     }
 
     /// The second half of [`Self::open`]: reads the greeting, and secures the connection where STLS does that.
@@ -265,26 +398,45 @@ impl Opener {
     pub async fn greet(
         &self,
         server: &Server,
+        connection: Connection,
+        origin: Origin,
+    ) -> Result<(Connection, Status), OpenError> {
+        self.greet_target(&*self.target(server)?, connection, origin).await
+    }
+
+    async fn greet_target(
+        &self,
+        target: &Target,
         mut connection: Connection,
         origin: Origin,
     ) -> Result<(Connection, Status), OpenError> {
-        let target = self.target(server)?;
         let greeting = Status::parse(self.within("greeting", connection.greeting()).await?)?;
-        if let (Some(tls), UpstreamTls::Stls, true) = (&target.tls, target.upstream.tls, greeting.ok) {
+        if let (TargetTls::Stls(tls), true) = (&target.tls, greeting.ok) {
             connection.command(b"STLS")?;
             connection.flush().await?;
             let answer = Status::parse(self.within("answer to STLS", connection.reply()).await?)?;
             if !answer.ok {
                 return Err(OpenError::NoStls(String::from_utf8_lossy(answer.text()).into_owned()));
             }
-            let permit = connection.take_permit();
-            let stream = self.handshake(tls, connection.into_stream()?).await?;
-            connection = Connection::new(stream, self.stall).with_permit(permit);
+            connection = self.secure(tls, connection).await?;
         }
-        let greeting = self.introduce(&target, &mut connection, greeting, origin).await?;
+        let greeting = self.introduce(target, &mut connection, greeting, origin).await?;
         connection.set_stall(self.stall);
-        connection.set_noop_after(target.upstream.noop_after);
+        connection.set_noop_after(target.noop_after);
         Ok((connection, greeting))
+    }
+
+    /// TLS on a connection whose server has just agreed to STLS.
+    ///
+    /// # Errors
+    ///
+    /// When the server is not trusted, breaks the handshake off, or has said more than that.
+    pub async fn secure(&self, tls: &ClientTls, mut connection: Connection) -> Result<Connection, OpenError> {
+        let (permit, noop_after) = (connection.take_permit(), connection.noop_after());
+        let stream = self.handshake(tls, connection.into_stream()?).await?;
+        let mut connection = Connection::new(stream, self.stall).with_permit(permit);
+        connection.set_noop_after(noop_after);
+        Ok(connection)
     }
 
     /// Tells a server who the client is, where the greeting says that it may be told; gives the greeting without that.
@@ -295,8 +447,7 @@ impl Opener {
         greeting: Status,
         origin: Origin,
     ) -> Result<Status, OpenError> {
-        let Some(at) = memchr::memmem::find(&greeting.line, XCLIENT).filter(|_| target.upstream.xclient && greeting.ok)
-        else {
+        let Some(at) = memchr::memmem::find(&greeting.line, XCLIENT).filter(|_| target.xclient && greeting.ok) else {
             return Ok(greeting);
         };
         let client = origin.client.ip().to_canonical();

@@ -85,6 +85,7 @@ mod tests {
             Server::Named(NamedServer { address, tls, listed, route }) => {
                 format!("{user} at {address} {tls:?} listed={listed} route={route}")
             }
+            Server::Meant(_) => unreachable!("routes lead to servers that are known"),
         })
     }
 

@@ -1,4 +1,4 @@
-//! The server of a session: a configured one, or one that the user has named.
+//! The server of a session: a configured one, one that the user has named, or the one that the client was going to.
 
 use popgate_config::{Address, ServerInUser, UpstreamTls, server_address};
 
@@ -12,6 +12,8 @@ pub enum Server {
     Configured(String),
     /// A server that the user has named, and that may be named.
     Named(NamedServer),
+    /// Where the client of a transparent listener was going, by its [identity](super::Passage::identity).
+    Meant(String),
 }
 
 /// A server that the configuration allows users to name.
@@ -33,7 +35,7 @@ impl Server {
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::Configured(name) => name,
+            Self::Configured(name) | Self::Meant(name) => name,
             Self::Named(server) => &server.address.host,
         }
     }

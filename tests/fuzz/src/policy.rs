@@ -18,6 +18,7 @@ pub(crate) fn policy(bits: u8) -> Policy {
         // Kerberos is spoken with an upstream that is known.
         kpop: bit(5) && bit(7),
         sasl: ["PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER", "SCRAM-SHA-256"].into(),
+        passes_stls: bit(5) && !bit(7),
         bad_commands: if bit(6) { 20 } else { 3 },
     }
 }

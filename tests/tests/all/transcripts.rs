@@ -37,9 +37,9 @@ transcripts! {
     apop_stamp_can_be_taken_out
     apop_without_a_timestamp_sends_no_password
     auth_alone_lists_mechanisms
+    auth_external_is_relayed
     auth_gssapi_with_empty_and_long_lines
     auth_line_that_is_too_long
-    auth_external_is_relayed
     auth_lines_are_no_commands
     auth_login_is_relayed
     auth_of_a_server_that_says_ok_for_plus
@@ -55,6 +55,7 @@ transcripts! {
     auth_with_tokens_as_long_as_they_may_be
     bad_commands_after_login_end_the_session
     bare_cr_in_a_line
+    bare_lf_behind_a_long_line
     bare_lf_ends_no_line
     capabilities_after_login
     capabilities_before_login
@@ -114,6 +115,7 @@ transcripts! {
     proxy_header_for_the_server
     proxy_header_that_is_missing_ends_the_connection
     quit_before_login
+    quit_behind_replies_of_the_proxy
     quit_of_a_client_that_sends_no_more
     quit_that_fails_is_told
     quit_waits_for_what_is_under_way
@@ -134,12 +136,12 @@ transcripts! {
     route_with_sasl_for_a_server_without
     route_with_user_and_pass
     route_without_mechanisms
+    security_layer_ends_the_session
+    security_layer_of_digest_md5_ends_the_session
     server_that_offers_no_top
     server_that_offers_no_top_of_filtered_mail
     sizes_that_lie
     sizes_that_lie_of_filtered_mail
-    security_layer_ends_the_session
-    security_layer_of_digest_md5_ends_the_session
     stat
     stls_forgets_the_user
     stls_of_the_client

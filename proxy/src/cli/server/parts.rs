@@ -1,6 +1,7 @@
 //! Everything of a configuration that sessions use, loaded and checked.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,10 +12,12 @@ use tracing::warn;
 
 use super::{Lasting, StartError};
 use crate::message::Limits;
-use crate::net::{Admission, CertificateFiles, CertificateSource, ServerTls, own_certificate};
+use crate::net::{
+    Admission, CertificateFiles, CertificateSource, MadeCertificates, MakingTls, ServerTls, own_certificate,
+};
 use crate::session::driver::{Observer, Services, Times};
 use crate::store::{Hints, Poison, Quarantine};
-use crate::upstream::{Opener, PrepareError, Router};
+use crate::upstream::{Opener, Passage, PrepareError, Router};
 
 /// Octets of a message that stay in memory; a larger one goes to a spool file.
 pub(in crate::cli) const IN_MEMORY: u64 = 1024 * 1024;
@@ -31,6 +34,10 @@ pub(in crate::cli) struct Parts {
     tls: Option<Arc<ServerTls>>,
     /// For the listeners of these names, that ask clients for certificates.
     mutual_tls: HashMap<String, Arc<ServerTls>>,
+    /// For transparent listeners.
+    making: Option<MakingTls>,
+    /// Of the transparent listeners, by their names.
+    pub(super) passages: HashMap<String, Arc<Passage>>,
     pub(super) admission: Admission,
     pub(super) handshake: Duration,
     pub(super) bad_commands: u32,
@@ -49,8 +56,10 @@ impl Parts {
             make_folder(folder)?;
         }
         let chain = lasting.plugins.chain(config).await.map_err(StartError::Configuration)?;
-        let (tls, authority) = certificate(config)?;
+        let (tls, own) = certificate(config)?;
         let mutual_tls = mutual_tls(config, tls.as_deref())?;
+        let (making, making_authority) = making(config)?;
+        let passages = passages(config)?;
         let opener = Opener::new(config, lasting.upstreams.clone()).map_err(|error| opener_fault(config, &error))?;
         let running =
             |what: &'static str| move |error: std::io::Error| StartError::Running(format!("error: {what}: {error}"));
@@ -77,16 +86,21 @@ impl Parts {
             listeners: config.listeners.iter().map(|listener| (listener.name.clone(), listener.clone())).collect(),
             tls,
             mutual_tls,
+            making,
+            passages,
             admission: counts.admission,
             handshake: limits.connect,
             bad_commands: limits.bad_commands,
-            authority,
+            authority: own.or(making_authority),
         })
     }
 
-    /// TLS for the clients of this listener.
-    pub(super) fn tls(&self, listener: &str) -> Option<&Arc<ServerTls>> {
-        self.mutual_tls.get(listener).or(self.tls.as_ref())
+    /// TLS for a client of this listener that was going to this address.
+    pub(super) fn tls(&self, listener: &Listener, destination: IpAddr) -> Option<Arc<ServerTls>> {
+        match &listener.transparent {
+            Some(_) => self.making.as_ref().map(|making| Arc::new(making.towards(destination))),
+            None => self.mutual_tls.get(&listener.name).or(self.tls.as_ref()).cloned(),
+        }
     }
 
     /// The file of the own certificate authority, if one was made.
@@ -111,7 +125,7 @@ fn make_folder(path: &Path) -> Result<(), StartError> {
 
 /// The certificate towards clients: the configured one, or one of an own authority; none if no listener needs one.
 fn certificate(config: &Config) -> Result<(Option<Arc<ServerTls>>, Option<PathBuf>), StartError> {
-    let needed = config.listeners.iter().any(|listener| listener.tls != ListenerTls::None);
+    let needed = config.listeners.iter().any(|it| it.tls != ListenerTls::None && it.transparent.is_none());
     if !needed && config.tls.is_none() {
         return Ok((None, None));
     }
@@ -156,6 +170,33 @@ fn opener_fault(config: &Config, error: &PrepareError) -> StartError {
         PrepareError::Tls(error) => format!("error: {error}"),
         PrepareError::Login(fault) => config.fault_at(&fault.place, &fault.message, &fault.hint).to_string(),
     })
+}
+
+/// TLS for transparent listeners, whatever certificate is configured for the others; none if no such listener has TLS.
+fn making(config: &Config) -> Result<(Option<MakingTls>, Option<PathBuf>), StartError> {
+    if !config.listeners.iter().any(|it| it.tls != ListenerTls::None && it.transparent.is_some()) {
+        return Ok((None, None));
+    }
+    let made = MadeCertificates::open(&config.state_dir);
+    let made = made.map_err(|error| StartError::Running(format!("error: {error}")))?;
+    let authority = made.authority().to_owned();
+    let tls = MakingTls::new(Arc::new(made)).map_err(|error| StartError::Running(format!("error: TLS: {error}")))?;
+    Ok((Some(tls), Some(authority)))
+}
+
+fn passages(config: &Config) -> Result<HashMap<String, Arc<Passage>>, StartError> {
+    let mut passages = HashMap::new();
+    for listener in &config.listeners {
+        if let Some(transparent) = &listener.transparent {
+            let passage = Passage::new(transparent, listener.tls != ListenerTls::None).map_err(|error| {
+                let text = error.to_string();
+                let (message, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+                StartError::Configuration(config.fault_at(&transparent.ca_place, message, hint).to_string())
+            })?;
+            passages.insert(listener.name.clone(), Arc::new(passage));
+        }
+    }
+    Ok(passages)
 }
 
 /// A fault of `[tls]`, at its place.

@@ -1,4 +1,4 @@
-//! From an open port to a session: accept, believe a PROXY header, admit, encrypt.
+//! From an open port to a session: accept, believe a PROXY header, find out where the client was going, admit, encrypt.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
@@ -8,17 +8,23 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
-use tracing::field::Empty;
-use tracing::{Instrument, debug, info_span, warn};
+use tracing::field::{Empty, display};
+use tracing::{Instrument, Span, debug, info, info_span, warn};
 
 use super::Parts;
+use super::destination;
 use super::parts::current;
-use crate::net::{self, Door, Header, Stream};
+use crate::net::{self, AcceptError, Door, Header, Stream};
 use crate::session::Policy;
 use crate::session::driver::{self, Arrival};
 
 /// Accepts for ever.
-pub(super) async fn accept(parts: Arc<RwLock<Arc<Parts>>>, name: String, socket: TcpListener, alive: mpsc::Sender<()>) {
+pub(super) async fn accept(
+    parts: Arc<RwLock<Arc<Parts>>>,
+    name: String,
+    socket: Arc<TcpListener>,
+    alive: mpsc::Sender<()>,
+) {
     loop {
         // Leave to accept first: a flood of clients must not use up the descriptors.
         let door = current(&parts).admission.door().await;
@@ -26,7 +32,7 @@ pub(super) async fn accept(parts: Arc<RwLock<Arc<Parts>>>, name: String, socket:
         let parts = current(&parts);
         let (name, alive) = (name.clone(), alive.clone());
         tokio::spawn(async move {
-            let span = info_span!("session", client = %peer.ip(), listener = name, user = Empty, upstream = Empty);
+            let span = info_span!("session", client = Empty, listener = name, user = Empty, upstream = Empty);
             receive(&parts, &name, tcp, peer, door).instrument(span).await;
             drop(alive);
         });
@@ -37,27 +43,35 @@ pub(super) async fn accept(parts: Arc<RwLock<Arc<Parts>>>, name: String, socket:
 async fn receive(parts: &Parts, name: &str, tcp: TcpStream, peer: SocketAddr, door: Door) {
     let Some(listener) = parts.listeners.get(name) else { return };
     let mut stream = Stream::new(tcp);
-    let (client, destination) = match addresses(parts, listener, &mut stream, peer).await {
+    let (client, mut destination) = match addresses(parts, listener, &mut stream, peer).await {
         Ok(addresses) => addresses,
-        Err(error) => return warn!(%error, "connection refused"),
+        Err(error) => return warn!(client = %peer.ip(), %error, "connection refused"),
     };
+    Span::current().record("client", display(client.ip().to_canonical()));
     let _permit = match parts.admission.admit(door, client.ip()) {
         Ok(permit) => permit,
         Err((reason, _door)) => {
-            warn!(%client, %reason, "connection refused");
-            if listener.tls != ListenerTls::Implicit {
-                let reply = format!("-ERR [SYS/TEMP] {reason}\r\n");
-                let told = async { stream.write_all(reply.as_bytes()).await.and(stream.shutdown().await) };
-                let _ = timeout(parts.handshake, told).await;
-            }
-            return;
+            warn!(%reason, "connection refused");
+            return refuse(parts, listener, stream, &format!("[SYS/TEMP] {reason}")).await;
         }
     };
-    if listener.tls == ListenerTls::Implicit {
-        let Some(tls) = parts.tls(name) else { return };
+    if let Some(transparent) = &listener.transparent {
+        match destination::of(transparent, listener.tls, &stream, peer, &parts.services.opener) {
+            Ok(original) => destination = original,
+            Err(reason) => {
+                warn!(%reason, "connection refused");
+                return refuse(parts, listener, stream, &format!("[SYS/PERM] {reason}")).await;
+            }
+        }
+    }
+    let tls = parts.tls(listener, destination.ip());
+    let implicit = destination::is_encrypted(listener, destination);
+    if implicit {
+        let Some(tls) = &tls else { return };
         // Apart: a session that has its handshake behind it need not hold room for one.
         stream = match Box::pin(timeout(parts.handshake, tls.accept(stream))).await {
             Ok(Ok(stream)) => stream,
+            Ok(Err(error @ AcceptError::Stranger(_))) => return info!(%error, "connection refused"),
             Ok(Err(error)) => return debug!(%error, "no TLS"),
             Err(_) => return debug!("no TLS in time"),
         };
@@ -68,10 +82,20 @@ async fn receive(parts: &Parts, name: &str, tcp: TcpStream, peer: SocketAddr, do
         destination,
         listener: name.into(),
         upstream: listener.upstream.clone(),
-        tls: parts.tls(name).cloned(),
-        policy: policy(parts, listener, client),
+        passage: parts.passages.get(name).cloned(),
+        tls,
+        policy: policy(parts, listener, client, implicit),
     };
     driver::serve(Arc::clone(&parts.services), arrival).await;
+}
+
+/// Ends a connection with an error, where the client can be told in clear.
+async fn refuse(parts: &Parts, listener: &Listener, mut stream: Stream, reason: &str) {
+    if listener.tls != ListenerTls::Implicit {
+        let reply = format!("-ERR {reason}\r\n");
+        let told = async { stream.write_all(reply.as_bytes()).await.and(stream.shutdown().await) };
+        let _ = timeout(parts.handshake, told).await;
+    }
 }
 
 /// The client's address and the one that it connected to: the connection's, or those in a trusted balancer's PROXY header.
@@ -91,18 +115,20 @@ async fn addresses(
     }
 }
 
-fn policy(parts: &Parts, listener: &Listener, client: SocketAddr) -> Policy {
+fn policy(parts: &Parts, listener: &Listener, client: SocketAddr, implicit_tls: bool) -> Policy {
     let upstream = listener.upstream.as_deref();
+    let at_once = |name: &str| listener.kpop || !parts.services.opener.own_greeting(name);
     Policy {
         client: client.ip().to_canonical(),
-        implicit_tls: listener.tls == ListenerTls::Implicit,
+        implicit_tls,
         stls: matches!(listener.tls, ListenerTls::Stls | ListenerTls::StlsRequired),
         encryption_required: listener.tls == ListenerTls::StlsRequired,
         allow_cleartext: listener.allow_cleartext,
         // A Kerberos exchange needs the server at once.
-        fixed_upstream: upstream.is_some_and(|name| listener.kpop || !parts.services.opener.rules(name).own_greeting),
+        fixed_upstream: listener.transparent.is_some() || upstream.is_some_and(at_once),
         kpop: listener.kpop,
         sasl: listener.sasl.iter().map(|mechanism| mechanism.name()).collect(),
+        passes_stls: listener.transparent.is_some(),
         bad_commands: parts.bad_commands,
     }
 }

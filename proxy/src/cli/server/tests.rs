@@ -47,6 +47,7 @@ async fn an_idle_client_is_left_and_its_server_gets_no_quit() {
         stream: Stream::new(stream),
         client: address,
         destination: address,
+        passage: None,
         listener: "pop3".into(),
         upstream: Some("server".into()),
         tls: None,
@@ -59,6 +60,7 @@ async fn an_idle_client_is_left_and_its_server_gets_no_quit() {
             allow_cleartext: false,
             fixed_upstream: true,
             kpop: false,
+            passes_stls: false,
             bad_commands: 20,
         },
     };

@@ -12,18 +12,18 @@ impl Driver {
     /// Checks the user's limits, chooses the filters, and looks for released messages.
     pub(super) async fn admit(&mut self, user: Option<Vec<u8>>) -> Event {
         let name = user.as_deref().map(String::from_utf8_lossy);
-        let upstream = self.upstream_name.as_deref().unwrap_or_default();
+        let upstream = self.server_name().to_owned();
         if let Some(name) = &name {
             match self.services.users.admit(&format!("{upstream}/{name}")) {
                 Some(permit) => self.permit = Some(permit),
                 None => return Event::NotAdmitted("-ERR [SYS/TEMP] too many connections of this user".into()),
             }
         }
-        let rules = self.services.opener.rules(upstream);
+        let rules = self.rules();
         self.selection = self.services.chain.select(name.as_deref(), &self.listener, rules.trust_headers);
         let span = Span::current();
         span.record("user", name.as_deref());
-        span.record("upstream", upstream);
+        span.record("upstream", &upstream);
         debug!("logged in");
         if let Some(upstream) = &mut self.upstream {
             upstream.authenticated();

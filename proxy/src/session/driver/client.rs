@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::net::Stream;
+use crate::net::{Opening, Stranger, Stream};
 use crate::pop3::{LineReader, Next};
 
 /// Queued input of a client, in octets; what is above waits in the socket.
@@ -29,11 +29,15 @@ pub(super) enum Gone {
     /// It does not take what is sent.
     #[error("the client took nothing for {0:?}")]
     Stalled(Duration),
+    /// It is no client, and gets no answer.
+    #[error("the client begins with {0}")]
+    Stranger(Stranger),
 }
 
 /// The client's connection.
 pub(super) struct Client {
     stream: Stream,
+    opening: Opening,
     input: BytesMut,
     lines: LineReader,
     output: BytesMut,
@@ -46,6 +50,7 @@ impl Client {
     pub(super) fn new(stream: Stream, stall: Duration) -> Self {
         Self {
             stream,
+            opening: Opening::default(),
             input: BytesMut::new(),
             lines: LineReader::default(),
             output: BytesMut::new(),
@@ -62,6 +67,11 @@ impl Client {
     /// The user whom the client's certificate is for, where it has shown one.
     pub(super) fn certified_user(&self) -> Option<String> {
         self.stream.certified_user()
+    }
+
+    /// The host name that it has asked for in its TLS handshake.
+    pub(super) fn server_name(&self) -> Option<String> {
+        self.stream.server_name()
     }
 
     /// Takes the connection apart; what was received and not used is lost.
@@ -110,10 +120,12 @@ impl Client {
         // A connection at rest holds no buffer.
         self.stream.readable().await?;
         self.input.reserve(READ);
+        let known = self.input.len();
         if self.stream.read_buf(&mut self.input).await? == 0 {
             self.ended = true;
         }
-        Ok(())
+        // Before a line is made of it, which would be answered.
+        self.opening.feed(&self.input[known..]).map_or(Ok(()), |stranger| Err(Gone::Stranger(stranger)))
     }
 
     /// Takes input in while something else is waited for; returns only when the client is gone. Cancellation-safe.

@@ -24,7 +24,7 @@ impl Driver {
     /// Who the mail belongs to.
     pub(super) fn identity(&self) -> Identity {
         let user = self.user.as_deref().map(|name| String::from_utf8_lossy(name).into_owned());
-        Identity { upstream: self.upstream_name.clone().unwrap_or_default(), user }
+        Identity { upstream: self.server_name().to_owned(), user }
     }
 
     /// Stores an original; the reply for the client where that fails.

@@ -58,26 +58,25 @@ impl Failure {
 impl Driver {
     /// Connects to the upstream and relays the exchange; the upstream's greeting is what comes next.
     pub(super) async fn authenticate(&mut self) -> Result<(), Break> {
-        let Some(name) = self.upstream_name.clone() else { return Err(Break::OutOfStep("nowhere to connect to")) };
-        let exchanged = match timeout_at(self.deadline, self.exchange(&name)).await {
+        let Some(server) = self.server.clone() else { return Err(Break::OutOfStep("nowhere to connect to")) };
+        let exchanged = match timeout_at(self.deadline, self.exchange(&server)).await {
             Ok(exchanged) => exchanged,
             Err(_) => Err(Break::Login),
         };
         if let Err(Break::Kpop(failure)) = &exchanged
             && failure.is_the_servers()
         {
-            warn!(upstream = name, error = %failure, "no KPOP with the upstream");
+            warn!(upstream = server.name(), error = %failure, "no KPOP with the upstream");
         }
         self.upstream = Some(exchanged?);
         Ok(())
     }
 
-    async fn exchange(&mut self, name: &str) -> Result<Connection, Break> {
+    async fn exchange(&mut self, server: &Server) -> Result<Connection, Break> {
         let services = &self.services;
-        let server = Server::Configured(name.to_owned());
         let origin = Origin { client: self.address, destination: self.destination };
         let mut upstream = tokio::select! {
-            reached = services.opener.reach(&server, origin) => reached.map_err(Failure::from)?,
+            reached = services.opener.reach(server, origin) => reached.map_err(Failure::from)?,
             gone = self.client.watch() => return Err(gone.into()),
         };
         let mut sendauth = Sendauth::default();

@@ -6,15 +6,18 @@ use tracing::warn;
 use super::{Break, Driver};
 use crate::pop3::{Secret, Stamp, Status};
 use crate::session::{Event, Master, Scheme};
-use crate::upstream::{Login, Opener};
+use crate::upstream::{Login, Opener, Server};
 
 /// How a session logs in at the upstream that has greeted like this.
-pub(super) fn scheme(opener: &Opener, upstream: &str, greeting: &Status) -> Scheme {
-    match opener.login(upstream) {
+pub(super) fn scheme(opener: &Opener, server: &Server, greeting: &Status) -> Scheme {
+    match opener.login(server) {
         Login::Relay => Scheme::Relay,
         Login::Apop => {
             if greeting.ok && Stamp::of(&greeting.line).is_none() {
-                warn!(upstream, "no timestamp for APOP in the greeting, so nobody can log in: see `auth`");
+                warn!(
+                    upstream = server.name(),
+                    "no timestamp for APOP in the greeting, so nobody can log in: see `auth`"
+                );
             }
             Scheme::Apop
         }
@@ -37,8 +40,8 @@ impl Driver {
 
     /// Whether this is the password that the proxy knows for the user.
     pub(super) async fn verify(&mut self, user: Vec<u8>, password: Secret) -> Result<bool, Break> {
-        let upstream = self.upstream_name.as_deref().unwrap_or_default();
-        let Login::Master(master) = self.services.opener.login(upstream) else { return Ok(false) };
+        let Some(server) = &self.server else { return Ok(false) };
+        let Login::Master(master) = self.services.opener.login(server) else { return Ok(false) };
         let Some(users) = master.users.clone() else { return Ok(false) };
         tokio::select! {
             right = users.vouch(user, password) => Ok(right),

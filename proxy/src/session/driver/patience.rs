@@ -111,7 +111,7 @@ impl Driver {
         if self.services.overdue.has(self.overdue_key(fetch)) {
             return Patience::without_signs();
         }
-        Patience::new(&self.services.opener.rules(self.upstream_name.as_deref().unwrap_or_default()))
+        Patience::new(&self.rules())
     }
 
     /// The message can't be had, and `+OK` has been said: the client must not take what it got for the message.
@@ -123,7 +123,7 @@ impl Driver {
     /// The message as far as it is known before it is fetched. Another one that is taken for it only goes without signs.
     fn overdue_key(&self, fetch: &Fetch) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (&self.upstream_name, &self.user, fetch.number.to_string(), &fetch.uidl).hash(&mut hasher);
+        (self.server_name(), &self.user, fetch.number.to_string(), &fetch.uidl).hash(&mut hasher);
         hasher.finish()
     }
 

@@ -116,7 +116,7 @@ fn a_failure_leaves_nothing_behind() {
     assert_eq!(names(&quarantine).len(), 1);
     drop(draft);
     assert_eq!(names(&quarantine).len(), 0);
-    fs::remove_dir(&quarantine.path).unwrap();
+    fs::remove_dir_all(&quarantine.path).unwrap();
     assert!(quarantine.put(&new("alice", 1), MAIL.iter().copied()).is_err());
 }
 
