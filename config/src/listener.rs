@@ -109,7 +109,7 @@ impl Listener {
             let message = "`allow_cleartext = true` contradicts `tls = \"stls-required\"`, which never takes cleartext";
             section.fault(&place, message, "remove it, or write `tls = \"stls\"`");
         }
-        if listener.kpop {
+        if listener.kpop && listener.transparent.is_none() {
             listener.check_kpop(&section);
         }
         listener.check_client_ca(&section);

@@ -385,7 +385,7 @@ fn a_master_login_needs_its_keys_and_somebody_who_vouches() {
     one(
         &with("auth = \"digest\"\nusers_file = \"users\"\n"),
         "`auth`: unknown value `digest`",
-        "write one of `relay`, `apop` and `master`",
+        "write one of `relay`, `apop`, `master`",
     );
 }
 

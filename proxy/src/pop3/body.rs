@@ -68,6 +68,17 @@ impl Decoder {
         None
     }
 
+    /// How many of the octets so far, at their end, would be a part of the terminator: `.` or `.` CR at the beginning of a
+    /// line.
+    #[must_use]
+    pub fn open_terminator(&self) -> usize {
+        match self.at {
+            Position::Dot => 1,
+            Position::DotCr => 2,
+            _ => 0,
+        }
+    }
+
     /// Takes what stands inside of lines, up to a dot at the beginning of one.
     fn inside(&mut self, input: &[u8], emit: &mut impl FnMut(&[u8])) -> usize {
         if let Some(at) = memmem::find(input, b"\r\n.") {

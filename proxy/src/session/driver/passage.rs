@@ -39,7 +39,8 @@ impl Driver {
 
     /// STLS, upstream: the server has agreed to it, and the client has said in its handshake whom it means.
     pub(super) async fn secure_upstream(&mut self) -> Result<(), Break> {
-        let (Some(passage), Some(connection)) = (self.passage.clone(), self.upstream.take()) else { return Ok(()) };
+        let Some(passage) = self.passage.clone() else { return Ok(()) };
+        let Some(connection) = self.upstream.take() else { return Ok(()) };
         let name = self.client.server_name();
         let services = Arc::clone(&self.services);
         let securing = async {

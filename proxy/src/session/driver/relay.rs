@@ -3,11 +3,14 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{Break, Driver};
-use crate::pop3::Decoder;
+use crate::pop3::{Decoder, TERMINATOR};
 use crate::session::{Listing, Purpose};
 
 /// The most lines, and the most octets, of a reply that is collected: a capability list.
 const MAX_COLLECTED: (usize, usize) = (1000, 64 * 1024);
+
+/// The most lines of a list that the client does not get.
+const MAX_UNSEEN: usize = 4_000_000;
 
 impl Driver {
     /// The line that answers the oldest command.
@@ -72,7 +75,12 @@ impl Driver {
     pub(super) async fn list(&mut self, mut listing: Listing) -> Result<Listing, Break> {
         let shown = listing.is_shown();
         self.mid_reply = shown;
+        let mut unseen = 0;
         while let Some(line) = self.line().await? {
+            unseen += usize::from(!shown);
+            if unseen > MAX_UNSEEN {
+                return Err(Break::OutOfStep("a list without end"));
+            }
             if let Some(line) = self.session.list_line(&mut listing, line) {
                 self.queue_line(&line);
                 self.client.send_batch().await?;
@@ -87,7 +95,7 @@ impl Driver {
             self.queue_line(&line);
         }
         if shown {
-            self.client.queue(crate::pop3::TERMINATOR);
+            self.client.queue(TERMINATOR);
             self.mid_reply = false;
         }
         Ok(listing)
@@ -104,14 +112,23 @@ impl Driver {
     }
 
     /// The rest of a multi-line reply as it is, whatever its size.
+    ///
+    /// What may be the beginning of the terminator waits for its end: a client that reads lines up to a dot must not take
+    /// a message for whole that was broken off there.
     pub(super) async fn relay(&mut self) -> Result<(), Break> {
         self.mid_reply = true;
         let mut decoder = Decoder::default();
         loop {
+            let waiting = &TERMINATOR[..decoder.open_terminator()];
             let input = self.input().await?;
             let end = decoder.decode(input, |_| ());
-            let chunk = input.split_to(end.unwrap_or(input.len()));
-            self.client.send(&chunk).await?;
+            let mut chunk = input.split_to(end.unwrap_or(input.len()));
+            let open = if end.is_some() { 0 } else { decoder.open_terminator() };
+            if open <= chunk.len() {
+                chunk.truncate(chunk.len() - open);
+                self.client.queue(waiting);
+                self.client.send(&chunk).await?;
+            }
             if end.is_some() {
                 self.mid_reply = false;
                 return Ok(());
