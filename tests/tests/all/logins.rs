@@ -94,7 +94,7 @@ fn a_master_user_of_a_real_server_logs_in_for_clients() {
     assert!(!popgate.log().contains("sesame"), "a password is in the log:\n{}", popgate.log());
 }
 
-/// mpop by each mechanism: what it gets is whole, and the filter that is only for this user has seen it.
+/// A client by each mechanism: what it gets is whole, and the filter that is only for this user has seen it.
 #[test]
 fn a_real_client_logs_in_by_every_mechanism() {
     let dovecot = Dovecot::shared();
@@ -114,7 +114,9 @@ fn a_real_client_logs_in_by_every_mechanism() {
             count: messages.len(),
         };
         let _log = popgate.log_on_failure(&user);
-        let came = Client::Mpop.download(&account);
+        // mpop takes no greeting of Dovecot's for one with a timestamp.
+        let client = if mechanism == Mechanism::Apop { Client::NetPop3 } else { Client::Mpop };
+        let came = client.download(&account);
         let mark = format!("X-Seen-For: {user}\n");
         let marked: Vec<_> = messages.iter().map(|message| [mark.as_bytes(), message.as_slice()].concat()).collect();
         expect_same(mechanism.name(), &marked, &came);
