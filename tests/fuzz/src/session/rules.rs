@@ -227,6 +227,7 @@ impl Rules {
         let before_login = match &command {
             Command::Extension { extension, .. } => extension.state != State::Transaction,
             Command::Apop { .. } => self.secure || !self.policy.encryption_required,
+            Command::Stls => self.policy.passes_stls && !self.secure,
             command => credential || matches!(command, Command::Capa | Command::Quit),
         };
         assert!(self.logged_in || before_login, "{shown} before the login");
