@@ -1,6 +1,7 @@
 //! The session without any I/O: events in, effects out.
 
 use super::*;
+use crate::pop3::MessageNumber;
 
 fn policy() -> Policy {
     Policy {
