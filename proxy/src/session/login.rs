@@ -65,7 +65,7 @@ impl Session {
 
     fn log_in_with(&mut self, credentials: Credentials) -> Effects {
         match (&self.scheme, credentials) {
-            (Scheme::Relay, Credentials::Password { plain, simple: true }) => send_user(plain),
+            (Scheme::Relay, Credentials::Password { plain, simple: true }) => self.send_user(plain),
             (Scheme::Relay, Credentials::Password { plain, .. }) => {
                 let user = plain.maildrop().to_vec();
                 ask("CAPA", login(user, Step::Capabilities(plain)))
@@ -193,7 +193,16 @@ impl Session {
             let responses = vec![sasl::encode(plain.password.expose()), sasl::encode(&plain.user)];
             return authenticate(user, "LOGIN", responses, None);
         }
-        send_user(plain)
+        self.send_user(plain)
+    }
+
+    /// Servers take the blanks around a name away, and then it is another one: such a name can't be sent.
+    fn send_user(&mut self, plain: Plain) -> Effects {
+        if plain.user.trim_ascii().len() != plain.user.len() || plain.user.is_empty() {
+            return self.refuse("-ERR [AUTH] the server can't take these credentials");
+        }
+        let line = [b"USER ", plain.user.as_slice()].concat();
+        vec![upstream(line), Effect::Job(Job::Reply(login(plain.user, Step::User(plain.password))))]
     }
 
     /// The upstream will not have it: its words reach the client.
@@ -224,11 +233,6 @@ impl Session {
 
 fn login(user: Vec<u8>, step: Step) -> Purpose {
     Purpose::OwnLogin(Login { user, as_master: false, step })
-}
-
-fn send_user(plain: Plain) -> Effects {
-    let line = [b"USER ", plain.user.as_slice()].concat();
-    vec![upstream(line), Effect::Job(Job::Reply(login(plain.user, Step::User(plain.password))))]
 }
 
 /// AUTH with the responses, the first one at the end; never with an initial one, which some servers do not take and

@@ -130,6 +130,7 @@ transcripts! {
     route_to_a_server_that_may_not_be_named
     route_with_a_token_for_apop
     route_with_auth_plain
+    route_with_blanks_around_the_name
     route_with_chosen_mechanisms
     route_with_login_for_a_server_with_login
     route_with_plus_in_the_name
