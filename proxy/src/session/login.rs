@@ -8,6 +8,9 @@ use crate::pop3::{Capabilities, Secret, Status};
 /// What is said of a credential that the proxy itself finds wrong, whatever is wrong with it.
 pub(super) const REFUSED: &str = "-ERR [AUTH] login failed";
 
+/// What cannot be said in the one way in which the upstream listens.
+const UNSENDABLE: &str = "-ERR [AUTH] the server can't take these credentials";
+
 /// A login that the proxy carries out: what is awaited.
 #[derive(Clone, Debug)]
 pub struct Login {
@@ -118,6 +121,10 @@ impl Session {
         let Some(stamp) = &self.stamp else {
             return self.refuse("-ERR [SYS/PERM] the mail server's greeting has no timestamp for APOP");
         };
+        // The digest is the word behind the first blank.
+        if plain.user.iter().any(u8::is_ascii_whitespace) || plain.user.is_empty() {
+            return self.refuse(UNSENDABLE);
+        }
         let digest = stamp.digest(&plain.password);
         let line = [b"APOP ", plain.user.as_slice(), b" ", digest.expose()].concat();
         ask(line, login(plain.user.clone(), Step::Decision))
@@ -187,7 +194,7 @@ impl Session {
             return authenticate(user, "PLAIN", vec![plain.encode()], None);
         }
         if !plain.is_own() {
-            return self.refuse("-ERR [AUTH] the server can't take these credentials");
+            return self.refuse(UNSENDABLE);
         }
         if offers("LOGIN") {
             let responses = vec![sasl::encode(plain.password.expose()), sasl::encode(&plain.user)];
@@ -199,7 +206,7 @@ impl Session {
     /// Servers take the blanks around a name away, and then it is another one: such a name can't be sent.
     fn send_user(&mut self, plain: Plain) -> Effects {
         if plain.user.trim_ascii().len() != plain.user.len() || plain.user.is_empty() {
-            return self.refuse("-ERR [AUTH] the server can't take these credentials");
+            return self.refuse(UNSENDABLE);
         }
         let line = [b"USER ", plain.user.as_slice()].concat();
         vec![upstream(line), Effect::Job(Job::Reply(login(plain.user, Step::User(plain.password))))]

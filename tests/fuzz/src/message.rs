@@ -154,8 +154,9 @@ fn is_seen(edit: &Edit, result: &Message) {
         Edit::AddHeader { name, value } | Edit::SetHeader { name, value } => {
             // What looks like an encoded word is one.
             if !value.contains("=?") {
-                let value = value.trim_matches([' ', '\t']);
-                assert_eq!(result.header(name).as_deref(), Some(value), "{name}");
+                // A tab may have come to stand at a fold, and is read as a space there.
+                let seen = result.header(name).map(|seen| seen.replace('\t', " "));
+                assert_eq!(seen, Some(value.trim_matches([' ', '\t']).replace('\t', " ")), "{name}");
             }
             let set = matches!(edit, Edit::SetHeader { .. });
             assert!(!set || result.headers(name).len() == 1, "{name} is there twice");
