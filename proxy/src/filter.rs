@@ -75,6 +75,9 @@ pub enum FetchCommand {
 }
 
 impl Facts {
+    /// The names that [`Self::by_name`] knows.
+    pub const NAMES: &[&str] = &["user", "client", "listener", "upstream", "tls", "command", "uidl"];
+
     /// The fact of this name as filters read it; none when the name is unknown or the fact is.
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<String> {

@@ -5,7 +5,11 @@
 //! ```text
 //! load:     source (octets, hash, pin) -> compiled (own cache of machine code) -> linked -> `configure` once, as a check
 //! message:  fresh instance -> `configure` -> `filter` -> verdict, edits and findings from the host's own record
+//! command:  fresh instance, the message as its input -> exit status -> verdict, its output as the edit
 //! ```
+//!
+//! A core module is made into a component first, so there are two kinds: components that export the filter's
+//! interface, and commands.
 //!
 //! A guest has nothing but what `plugin-api/wit` gives it: WASI 0.2 is linked, with no file, no socket, no
 //! environment and no argument behind it. All checks (limits, bounds, what may be read) stand in `host` and `record`, one
@@ -15,6 +19,7 @@
 //! trust in what a guest returns.
 
 mod catalogue;
+mod command;
 mod compiled;
 mod component;
 mod data;
@@ -25,7 +30,10 @@ mod host;
 mod limits;
 mod log;
 mod meter;
+mod module;
+mod pipe;
 mod record;
+mod runner;
 mod sandbox;
 mod source;
 mod text;

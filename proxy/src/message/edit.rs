@@ -54,6 +54,8 @@ pub enum Edit {
     },
     /// Puts another message in the place of this one, its line ends and overlong lines repaired.
     ReplaceMessage(Message),
+    /// The same with a message that differs in its header block only, so that no content is lost.
+    ReplaceHeaders(Message),
 }
 
 /// Why an edit is refused: it would break the mail.
@@ -105,8 +107,30 @@ impl Edit {
             }
             Self::RemovePart { index: 0 } => Err(EditError::RemoveRoot),
             Self::RemovePart { index } => check_part(*index, message),
-            Self::ReplaceMessage(replacement) => repair::check_head(replacement),
+            Self::ReplaceMessage(replacement) | Self::ReplaceHeaders(replacement) => repair::check_head(replacement),
         }
+    }
+
+    /// The edit that makes of `message` what a filter has written in its place; none if that is the same.
+    ///
+    /// # Errors
+    /// What was written is no mail, or its repaired copy finds no room.
+    pub fn rewritten(message: &Message, written: Message) -> Result<Option<Self>, EditError> {
+        let same = |from: u64, other: &Message, other_from: u64| same_octets(message, from, other, other_from);
+        if same(0, &written, 0) {
+            return Ok(None);
+        }
+        repair::check_head(&written)?;
+        if same(message.head_len(), &written, written.head_len()) {
+            return Ok(Some(Self::ReplaceHeaders(written)));
+        }
+        // Programs that know only LF as a line end change no content by that.
+        let repaired = repair::repaired(&written, message.0.origin.as_ref())?;
+        Ok(match () {
+            () if same(0, &repaired, 0) => None,
+            () if same(message.head_len(), &repaired, repaired.head_len()) => Some(Self::ReplaceHeaders(repaired)),
+            () => Some(Self::ReplaceMessage(repaired)),
+        })
     }
 
     /// Whether content is lost by this edit, so that the original has to be kept in quarantine first.
@@ -114,6 +138,14 @@ impl Edit {
     pub fn takes_content(&self) -> bool {
         matches!(self, Self::ReplacePart { .. } | Self::RemovePart { .. } | Self::ReplaceMessage(_))
     }
+}
+
+/// Whether two messages have the same octets from these offsets on.
+fn same_octets(message: &Message, from: u64, other: &Message, other_from: u64) -> bool {
+    const STEP: usize = 64 * 1024;
+    let length = message.len() - from;
+    let step = |at: u64| message.read(from + at, STEP) == other.read(other_from + at, STEP);
+    length == other.len() - other_from && (0..length).step_by(STEP).all(step)
 }
 
 fn check_name(name: &str) -> Result<(), EditError> {
@@ -149,7 +181,7 @@ fn check_part(index: usize, message: &Message) -> Result<(), EditError> {
 pub(super) fn apply(message: &Message, edits: &[Edit]) -> Result<Message, EditError> {
     edits.iter().try_for_each(|edit| edit.check(message))?;
     let replacement = edits.iter().rev().find_map(|edit| match edit {
-        Edit::ReplaceMessage(replacement) => Some(replacement),
+        Edit::ReplaceMessage(replacement) | Edit::ReplaceHeaders(replacement) => Some(replacement),
         _ => None,
     });
     let base = match replacement {
@@ -165,7 +197,7 @@ pub(super) fn apply(message: &Message, edits: &[Edit]) -> Result<Message, EditEr
             Edit::RemoveHeader { name } => lines(&mut head, &base).remove(name),
             Edit::ReplacePart { index, text } if replacement.is_none() => body.replace(*index, text),
             Edit::RemovePart { index } if replacement.is_none() => body.remove(*index),
-            Edit::ReplacePart { .. } | Edit::RemovePart { .. } | Edit::ReplaceMessage(_) => {}
+            Edit::ReplacePart { .. } | Edit::RemovePart { .. } | Edit::ReplaceMessage(_) | Edit::ReplaceHeaders(_) => {}
         }
     }
     if let Some(text) = body.whole() {

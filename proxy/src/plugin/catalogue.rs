@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use popgate_config::Filter as Configured;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 
-use super::compiled::Compiled;
+use super::command::{self, Command, CommandFilter};
+use super::compiled::{Code, Compiled};
 use super::component::{ComponentFilter, Misfit};
 use super::data::DataFiles;
 use super::engine::Engine;
@@ -15,6 +16,7 @@ use super::failure::REASON_MAX;
 use super::host::{Host, Profile};
 use super::limits::Limits;
 use super::record::Room;
+use super::runner::Runner;
 use super::source::Source;
 use super::text;
 use super::v0_1::{self, Linked};
@@ -25,6 +27,7 @@ use crate::message;
 pub struct Catalogue {
     engine: Arc<Engine>,
     linker: Linker<Host>,
+    programs: wasmtime::Linker<Host>,
     compiled: Compiled,
     room: Room,
 }
@@ -39,8 +42,9 @@ impl Catalogue {
     pub fn new(state_dir: &Path) -> Result<Self, LoadError> {
         let engine = Engine::start().map_err(|error| LoadError::Engine(error.to_string()))?;
         let linker = v0_1::linker(engine.wasmtime()).map_err(|error| LoadError::Engine(format!("{error:#}")))?;
+        let programs = command::linker(engine.wasmtime()).map_err(|error| LoadError::Engine(format!("{error:#}")))?;
         let compiled = Compiled::under(state_dir);
-        Ok(Self { engine: Arc::new(engine), linker, compiled, room: Room::default() })
+        Ok(Self { engine: Arc::new(engine), linker, programs, compiled, room: Room::default() })
     }
 
     /// The same with another place for the messages that filters write: these limits, out of this budget.
@@ -57,15 +61,21 @@ impl Catalogue {
     /// See [`LoadError`].
     pub async fn load(&self, filter: &Configured) -> Result<Arc<dyn Filter>, LoadError> {
         let data = DataFiles::open(&filter.data)?;
-        let (plugin, wasm, component) = self.component(filter).await?;
-        let linked = self.link(&plugin, &component)?;
+        let (plugin, wasm, code) = self.code(filter).await?;
+        let kind = self.link(&plugin, &code)?;
         let profile = Profile {
             name: filter.name.as_str().into(),
             limits: Limits { timeout: filter.timeout, cpu: filter.cpu, memory: filter.memory },
             data: Arc::new(data),
             room: self.room.clone(),
         };
-        let loaded = ComponentFilter::new(Arc::clone(&self.engine), linked, profile, wasm, filter.settings.to_string());
+        let runner = Runner::new(Arc::clone(&self.engine), profile, wasm, filter.settings.to_string());
+        let linked = match kind {
+            Kind::Component(linked) => linked,
+            Kind::Command(_) if !filter.data.is_empty() => return Err(LoadError::CommandData { plugin }),
+            Kind::Command(command) => return Ok(Arc::new(CommandFilter::new(command, runner))),
+        };
+        let loaded = ComponentFilter::new(linked, runner);
         match loaded.try_configure().await {
             Ok(()) => Ok(Arc::new(loaded)),
             Err(Misfit::Settings(reason)) => {
@@ -75,13 +85,13 @@ impl Catalogue {
         }
     }
 
-    /// The plugin's name, its hash and its component. Reading and compiling is done where a thread may be busy for long.
-    async fn component(&self, filter: &Configured) -> Result<(String, [u8; 32], Component), LoadError> {
+    /// The plugin's name, its hash and its code. Reading and compiling is done where a thread may be busy for long.
+    async fn code(&self, filter: &Configured) -> Result<(String, [u8; 32], Code), LoadError> {
         let (engine, compiled, filter) = (Arc::clone(&self.engine), self.compiled.clone(), filter.clone());
         let work = move || {
             let source = Source::read(&filter)?;
-            match compiled.component(engine.wasmtime(), &source) {
-                Ok(component) => Ok((source.plugin, source.sha256, component)),
+            match compiled.code(engine.wasmtime(), &source) {
+                Ok(code) => Ok((source.plugin, source.sha256, code)),
                 Err(error) => {
                     let reason = text::printable(&format!("{error:#}"), REASON_MAX);
                     Err(LoadError::Compile { plugin: source.plugin, reason })
@@ -91,19 +101,31 @@ impl Catalogue {
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(LoadError::Engine(error.to_string())))
     }
 
-    fn link(&self, plugin: &str, component: &Component) -> Result<Linked, LoadError> {
+    fn link(&self, plugin: &str, code: &Code) -> Result<Kind, LoadError> {
         let engine = self.engine.wasmtime();
-        let ty = component.component_type();
-        let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
-        check_exports(plugin, exports)?;
-        Linked::new(&self.linker, component).map_err(|error| {
+        let (linked, imports) = match code {
+            Code::Component(component) => {
+                let ty = component.component_type();
+                let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
+                let linked = match is_command(plugin, exports)? {
+                    true => Command::component(&self.linker, component).map(Kind::Command),
+                    false => Linked::new(&self.linker, component).map(Kind::Component),
+                };
+                (linked, ty.imports(engine).map(|(name, _)| name.to_owned()).collect::<Vec<_>>())
+            }
+            Code::Program(module) => {
+                let linked = Command::program(&self.programs, module).map(Kind::Command);
+                (linked, module.imports().map(|import| format!("{}::{}", import.module(), import.name())).collect())
+            }
+        };
+        linked.map_err(|error| {
             let text = format!("{error:#}");
             let plugin = plugin.to_owned();
             // wasmtime names the first import that it can't satisfy.
-            match ty.imports(engine).find(|(name, _)| text.contains(&format!("`{name}`"))) {
-                Some((import, _)) => {
+            match imports.into_iter().find(|name| text.contains(&format!("`{name}`"))) {
+                Some(import) => {
                     let reason = text::printable(&error.root_cause().to_string(), REASON_MAX);
-                    LoadError::UnknownImport { plugin, import: import.into(), reason }
+                    LoadError::UnknownImport { plugin, import, reason }
                 }
                 None => LoadError::Compile { plugin, reason: text::printable(&text, REASON_MAX) },
             }
@@ -111,14 +133,22 @@ impl Catalogue {
     }
 }
 
-/// Reads the track from the name of the export.
-fn check_exports(plugin: &str, exports: Vec<String>) -> Result<(), LoadError> {
+/// A plugin whose imports are resolved.
+enum Kind {
+    Component(Linked),
+    Command(Command),
+}
+
+/// Reads kind and track from the names of the exports.
+fn is_command(plugin: &str, exports: Vec<String>) -> Result<bool, LoadError> {
     let plugin = plugin.to_owned();
-    if exports.iter().any(|name| name.starts_with(v0_1::TRACK)) {
-        return Ok(());
+    let has = |start: &str| exports.iter().any(|name| name.starts_with(start));
+    if has(v0_1::TRACK) {
+        return Ok(false);
     }
     match exports.iter().find(|name| name.starts_with("popgate:filter/filter@")) {
         Some(found) => Err(LoadError::OtherTrack { plugin, found: text::printable(found, 100) }),
+        None if has(command::TRACK) => Ok(true),
         None => Err(LoadError::OtherWorld { plugin, exports }),
     }
 }

@@ -14,13 +14,14 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
+use wasmtime::Module;
 use wasmtime::component::Component;
 
-use super::source::Source;
+use super::source::{Form, Source};
 use super::text;
 
 /// What a file begins with: the name and version of its form.
-const FORM: &[u8; 16] = b"popgate cwasm 1\n";
+const FORM: &[u8; 16] = b"popgate cwasm 2\n";
 
 /// Octets of the digest behind it.
 const DIGEST: usize = 32;
@@ -51,30 +52,78 @@ impl Compiled {
         }
     }
 
-    /// The component of a plugin, from the folder or compiled.
+    /// The code of a plugin, from the folder or compiled.
     ///
     /// May take seconds of all processors.
     ///
     /// # Errors
     /// The plugin can't be compiled.
-    pub(super) fn component(&self, engine: &wasmtime::Engine, source: &Source) -> wasmtime::Result<Component> {
-        let key = key(engine, source);
-        let Some(folder) = &self.folder else { return Component::from_binary(engine, &source.wasm) };
-        let path = folder.join(format!("{}.cwasm", text::hex(&key)));
-        if let Some(component) = load(engine, &path, &key) {
-            return Ok(component);
+    pub(super) fn code(&self, engine: &wasmtime::Engine, source: &Source) -> wasmtime::Result<Code> {
+        match source.form {
+            Form::Component => self.machine_code(engine, source).map(Code::Component),
+            Form::Program => self.machine_code(engine, source).map(Code::Program),
         }
-        let component = Component::from_binary(engine, &source.wasm)?;
-        if let Err(error) = store(folder, &path, &key, &component) {
+    }
+
+    fn machine_code<C: MachineCode>(&self, engine: &wasmtime::Engine, source: &Source) -> wasmtime::Result<C> {
+        let key = key(engine, source);
+        let Some(folder) = &self.folder else { return C::compile(engine, &source.wasm) };
+        let path = folder.join(format!("{}.cwasm", text::hex(&key)));
+        if let Some(code) = load(engine, &path, &key) {
+            return Ok(code);
+        }
+        let code = C::compile(engine, &source.wasm)?;
+        if let Err(error) = store(folder, &path, &key, &code) {
             tracing::warn!(folder = %folder.display(), error = format!("{error:#}"), "a compiled filter can't be kept");
         }
-        Ok(component)
+        Ok(code)
     }
 }
+
+/// Machine code, ready to be linked.
+pub(super) enum Code {
+    Component(Component),
+    Program(Module),
+}
+
+/// What wasmtime makes of WebAssembly.
+trait MachineCode: Sized {
+    fn compile(engine: &wasmtime::Engine, wasm: &[u8]) -> wasmtime::Result<Self>;
+
+    fn serialize(&self) -> wasmtime::Result<Vec<u8>>;
+
+    /// # Safety
+    /// The octets are those of [`Self::serialize`], unchanged.
+    #[allow(unsafe_code, reason = "wasmtime can't check machine code; the argument stands at the call")]
+    unsafe fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Self>;
+}
+
+macro_rules! machine_code {
+    ($($kind:ty),*) => {$(
+        impl MachineCode for $kind {
+            fn compile(engine: &wasmtime::Engine, wasm: &[u8]) -> wasmtime::Result<Self> {
+                Self::from_binary(engine, wasm)
+            }
+
+            fn serialize(&self) -> wasmtime::Result<Vec<u8>> {
+                self.serialize()
+            }
+
+            #[allow(unsafe_code, reason = "wasmtime can't check machine code; the argument stands at the call")]
+            unsafe fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Self> {
+                // SAFETY: as the caller promises.
+                unsafe { Self::deserialize(engine, code) }
+            }
+        }
+    )*};
+}
+
+machine_code!(Component, Module);
 
 /// Which machine code is meant: of what, and for which engine (version, processor, settings).
 fn key(engine: &wasmtime::Engine, source: &Source) -> [u8; 32] {
     let mut hasher = Sha256Hasher(Sha256::new_with_prefix(source.sha256));
+    (source.form == Form::Program).hash(&mut hasher);
     engine.precompile_compatibility_hash().hash(&mut hasher);
     hasher.0.finalize().into()
 }
@@ -127,7 +176,7 @@ fn sweep(folder: &Path) -> io::Result<()> {
 
 /// The component in a file; none if there is no file, or none that can be trusted.
 #[allow(unsafe_code, reason = "wasmtime can't check machine code; the argument stands at the call")]
-fn load(engine: &wasmtime::Engine, path: &Path, key: &[u8; 32]) -> Option<Component> {
+fn load<C: MachineCode>(engine: &wasmtime::Engine, path: &Path, key: &[u8; 32]) -> Option<C> {
     let code = match read(path, key) {
         Ok(code) => code,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -136,13 +185,13 @@ fn load(engine: &wasmtime::Engine, path: &Path, key: &[u8; 32]) -> Option<Compon
             return None;
         }
     };
-    // SAFETY: these octets are what `Component::serialize` gave to `store`, of this or an earlier process of ours. The
+    // SAFETY: these octets are what `serialize` of the same kind gave to `store`, of this or an earlier process of ours. The
     // folder was made for, belongs to and is open to our user alone, and so is the file (`prepare`, `read`), so nobody
     // else has written it. They were checked after they had been read into memory of our own, so they do not
     // change any more. The digest covers them whole, together with the key, so they are neither damaged nor meant for
     // another plugin, another version or configuration of wasmtime (which checks the latter again), or another processor.
-    let component = unsafe { Component::deserialize(engine, code) };
-    component
+    let code = unsafe { C::deserialize(engine, &code) };
+    code
         .inspect_err(|error| tracing::warn!(file = %path.display(), %error, "a compiled filter can't be used"))
         .ok()
 }
@@ -183,8 +232,8 @@ fn digest(key: &[u8; 32], code: &[u8]) -> [u8; 32] {
 }
 
 /// Writes a file under a temporary name, mode 0600, and gives it its own when it is on disk.
-fn store(folder: &Path, path: &Path, key: &[u8; 32], component: &Component) -> wasmtime::Result<()> {
-    let code = component.serialize()?;
+fn store(folder: &Path, path: &Path, key: &[u8; 32], code: &impl MachineCode) -> wasmtime::Result<()> {
+    let code = code.serialize()?;
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
     file.write_all(FORM)?;
     file.write_all(&digest(key, &code))?;
@@ -205,7 +254,7 @@ mod tests {
         // The smallest component: magic, version, layer.
         let wasm = b"\0asm\x0d\0\x01\0".to_vec();
         let sha256 = Sha256::digest(&wasm).into();
-        Source { plugin: "empty".into(), wasm, sha256 }
+        Source { plugin: "empty".into(), form: Form::Component, wasm, sha256 }
     }
 
     fn only_file(state_dir: &Path) -> PathBuf {
@@ -220,12 +269,12 @@ mod tests {
         let engine = Engine::start().unwrap();
         let (engine, source) = (engine.wasmtime(), source());
         let compiled = Compiled::under(folder.path());
-        compiled.component(engine, &source).unwrap();
+        compiled.code(engine, &source).unwrap();
         let path = only_file(folder.path());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
-        assert!(load(engine, &path, &key(engine, &source)).is_some());
-        assert!(load(engine, &path, &[0; 32]).is_none(), "a file is for one purpose only");
+        assert!(load::<Component>(engine, &path, &key(engine, &source)).is_some());
+        assert!(load::<Component>(engine, &path, &[0; 32]).is_none(), "a file is for one purpose only");
     }
 
     #[test]
@@ -234,7 +283,7 @@ mod tests {
         let engine = Engine::start().unwrap();
         let (engine, source) = (engine.wasmtime(), source());
         let compiled = Compiled::under(folder.path());
-        compiled.component(engine, &source).unwrap();
+        compiled.code(engine, &source).unwrap();
         let path = only_file(folder.path());
         let whole = fs::read(&path).unwrap();
         let key = key(engine, &source);
@@ -244,12 +293,12 @@ mod tests {
             flipped
         }] {
             fs::write(&path, touched).unwrap();
-            assert!(load(engine, &path, &key).is_none());
-            compiled.component(engine, &source).unwrap();
-            assert!(load(engine, &path, &key).is_some());
+            assert!(load::<Component>(engine, &path, &key).is_none());
+            compiled.code(engine, &source).unwrap();
+            assert!(load::<Component>(engine, &path, &key).is_some());
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(load(engine, &path, &key).is_none(), "a file that others can open is not trusted");
+        assert!(load::<Component>(engine, &path, &key).is_none(), "a file that others can open is not trusted");
     }
 
     #[test]
@@ -260,7 +309,7 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         let compiled = Compiled::under(folder.path());
         assert!(compiled.folder.is_none());
-        compiled.component(Engine::start().unwrap().wasmtime(), &source()).unwrap();
+        compiled.code(Engine::start().unwrap().wasmtime(), &source()).unwrap();
         assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
     }
 

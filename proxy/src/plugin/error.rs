@@ -34,9 +34,17 @@ pub enum LoadError {
         /// Its first octets, described.
         found: String,
     },
-    /// WebAssembly, but a core module.
-    #[error("`{plugin}` is a core WebAssembly module, and a filter is a component")]
+    /// A core module that can't be made into a component.
+    #[error("`{plugin}` is a core WebAssembly module that can't be made into a component: {reason}")]
     CoreModule {
+        /// The plugin as the configuration names it.
+        plugin: String,
+        /// What stands against it.
+        reason: String,
+    },
+    /// A command is given data files, which it can't read.
+    #[error("`{plugin}` is a command, and commands have no data files")]
+    CommandData {
         /// The plugin as the configuration names it.
         plugin: String,
     },
@@ -139,14 +147,12 @@ impl LoadError {
             }
             Self::NotWasm { .. } => Some("name the `.wasm` file that the build of the filter has made".into()),
             Self::CoreModule { .. } => Some(
-                "core modules and command filters are not accepted; build for the target `wasm32-wasip2`, or make a \
-                 component of it"
+                "a core module is a program for WASI (`_start`), or brings the description of the filter's world along; it imports \
+                 nothing but WASI 0.1 and `popgate:filter`"
                     .into(),
             ),
-            Self::OtherWorld { exports, .. } if exports.iter().any(|name| name.starts_with("wasi:cli/run@")) => {
-                Some(format!("it is a command; command filters are not accepted, a filter exports `{}`", v0_1::EXPORT))
-            }
-            Self::OtherWorld { .. } => Some(format!("a filter exports `{}`", v0_1::EXPORT)),
+            Self::CommandData { .. } => Some("put what it needs into `[filter.config]`, it finds that in POPGATE_SETTINGS".into()),
+            Self::OtherWorld { .. } => Some(format!("a filter exports `{}`, a command `wasi:cli/run`", v0_1::EXPORT)),
             Self::OtherTrack { .. } => {
                 Some("use a version of the filter and a version of popgate that speak the same track".into())
             }

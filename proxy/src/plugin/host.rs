@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
+use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::data::DataFiles;
@@ -14,6 +15,7 @@ use super::limits::{
 };
 use super::log::{Level, Log};
 use super::meter::{CpuMeter, MemoryMeter};
+use super::pipe::Pipes;
 use super::record::{Record, Room};
 use super::sandbox;
 use crate::filter::{Finding, Input};
@@ -33,6 +35,7 @@ pub(super) struct Profile {
 pub(super) struct Host {
     wasi: WasiCtx,
     wasi_table: ResourceTable,
+    program: Option<WasiP1Ctx>,
     pub(super) cpu: Arc<CpuMeter>,
     pub(super) memory: MemoryMeter,
     pub(super) log: Log,
@@ -49,13 +52,35 @@ pub(super) struct Host {
 impl Host {
     /// The host of a guest that is to examine `input`, or to be configured only.
     pub(super) fn new(profile: &Profile, input: Option<Input>) -> Self {
+        Self::with_wasi(profile, input, sandbox::closed)
+    }
+
+    /// The host of a command.
+    pub(super) fn command(profile: &Profile, pipes: Pipes) -> Self {
+        Self::with_wasi(profile, None, |log| sandbox::command(log, &profile.name, pipes))
+    }
+
+    /// The host of a program for WASI 0.1.
+    pub(super) fn of_program(profile: &Profile, pipes: Pipes) -> Self {
+        let mut host = Self::new(profile, None);
+        host.program = Some(sandbox::program(&host.log, &profile.name, pipes));
+        host
+    }
+
+    /// WASI 0.1 for a program.
+    pub(super) fn program(&mut self) -> &mut WasiP1Ctx {
+        self.program.get_or_insert_with(|| sandbox::no_program(&self.log))
+    }
+
+    fn with_wasi(profile: &Profile, input: Option<Input>, wasi: impl FnOnce(&Log) -> WasiCtx) -> Self {
         let log = Log::new(Arc::clone(&profile.name));
         let size = input.as_ref().map_or(0, |input| input.message.len());
         let mut wasi_table = ResourceTable::new();
         wasi_table.set_max_capacity(WASI_HANDLES_MAX);
         Self {
-            wasi: sandbox::closed(&log),
+            wasi: wasi(&log),
             wasi_table,
+            program: None,
             cpu: Arc::new(CpuMeter::new(profile.limits.cpu)),
             memory: MemoryMeter::new(profile.limits.memory),
             log,
@@ -278,6 +303,9 @@ impl Contents {
 }
 
 /// Does what takes long where a thread may be busy for long; the rest at once.
-async fn apart<T: Send + 'static>(long: bool, work: impl FnOnce() -> T + Send + 'static) -> wasmtime::Result<T> {
+pub(super) async fn apart<T: Send + 'static>(
+    long: bool,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> wasmtime::Result<T> {
     if long { Ok(tokio::task::spawn_blocking(work).await?) } else { Ok(work()) }
 }

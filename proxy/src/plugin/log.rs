@@ -37,13 +37,16 @@ struct Lines {
     dropped: u64,
     /// Printed, and not yet a whole line.
     line: Vec<u8>,
+    /// The line that was printed first.
+    first_line: String,
     /// The lines that were printed last.
     last_words: String,
 }
 
 impl Log {
     pub(super) fn new(plugin: Arc<str>) -> Self {
-        let lines = Lines { plugin, left: TOTAL_MAX, dropped: 0, line: Vec::new(), last_words: String::new() };
+        let (first_line, last_words) = (String::new(), String::new());
+        let lines = Lines { plugin, left: TOTAL_MAX, dropped: 0, line: Vec::new(), first_line, last_words };
         Self(Arc::new(Mutex::new(lines)))
     }
 
@@ -60,6 +63,13 @@ impl Log {
         if dropped > 0 {
             tracing::warn!(target: "popgate::filter", plugin = %lines.plugin, dropped, "the filter wrote too much, lines were dropped");
         }
+    }
+
+    /// The line that was printed first; empty if nothing was.
+    pub(super) fn first_line(&self) -> String {
+        let mut lines = self.lines();
+        lines.end_line();
+        lines.first_line.clone()
     }
 
     /// What was printed last, in one line; empty if nothing was.
@@ -110,6 +120,9 @@ impl Lines {
         let line = line.trim();
         if line.is_empty() {
             return;
+        }
+        if self.first_line.is_empty() {
+            self.first_line.push_str(line);
         }
         if !self.last_words.is_empty() {
             self.last_words.push(' ');

@@ -23,7 +23,7 @@ const FINDING_TEXT_MAX: usize = 1_024;
 const SYMBOL_MAX: usize = 64;
 
 /// Octets that a message may grow by, beyond twice its size.
-const GROWTH: u64 = 1024 * 1024;
+pub(super) const GROWTH: u64 = 1024 * 1024;
 
 /// Where replacements of whole messages are built.
 #[derive(Clone, Debug)]
@@ -201,7 +201,7 @@ pub(super) enum Unfit {
     Spool(BuildError),
 }
 
-fn is_passing(error: &BuildError) -> bool {
+pub(super) fn is_passing(error: &BuildError) -> bool {
     matches!(error, BuildError::Busy | BuildError::Spool(_))
 }
 
@@ -211,7 +211,7 @@ fn size(edit: &Edit) -> u64 {
         Edit::AddHeader { name, value } | Edit::SetHeader { name, value } => name.len() + value.len(),
         Edit::RemoveHeader { name } => name.len(),
         Edit::ReplacePart { text, .. } => text.len(),
-        Edit::RemovePart { .. } | Edit::ReplaceMessage(_) => 0,
+        Edit::RemovePart { .. } | Edit::ReplaceMessage(_) | Edit::ReplaceHeaders(_) => 0,
     };
     octets as u64
 }

@@ -1,15 +1,17 @@
 //! WASI 0.2 as guests find it: all of its interfaces, and nothing behind them.
 //!
-//! No file, no socket, no name look-up, no environment, no argument, no input. There is a clock, coarse so that it
+//! No file, no socket, no name look-up; environment, argument and input for commands alone. There is a clock, coarse so that it
 //! times no cache, and there are random numbers.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
 
 use super::limits::CHUNK_MAX;
 use super::log::{Log, Printed};
+use super::pipe::Pipes;
 
 /// How fine the clocks are.
 const RESOLUTION: Duration = Duration::from_millis(1);
@@ -19,16 +21,41 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The world of one guest, which prints into `log`.
 pub(super) fn closed(log: &Log) -> WasiCtx {
-    WasiCtxBuilder::new()
-        .stdout(Printed(log.clone()))
+    bare(log).stdout(Printed(log.clone())).build()
+}
+
+/// The world of a command: it reads a message, writes one, and finds some variables.
+pub(super) fn command(log: &Log, name: &str, pipes: Pipes) -> WasiCtx {
+    around(log, name, pipes).build()
+}
+
+/// The same for a program for WASI 0.1.
+pub(super) fn program(log: &Log, name: &str, pipes: Pipes) -> WasiP1Ctx {
+    around(log, name, pipes).build_p1()
+}
+
+/// The world of a program that does not run.
+pub(super) fn no_program(log: &Log) -> WasiP1Ctx {
+    bare(log).build_p1()
+}
+
+fn around(log: &Log, name: &str, pipes: Pipes) -> WasiCtxBuilder {
+    let mut builder = bare(log);
+    builder.arg(name).stdin(pipes.input).stdout(pipes.output).envs(&pipes.variables);
+    builder
+}
+
+fn bare(log: &Log) -> WasiCtxBuilder {
+    let mut builder = WasiCtxBuilder::new();
+    builder
         .stderr(Printed(log.clone()))
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)
         .max_random_size(CHUNK_MAX as u64)
         .wall_clock(Coarse)
-        .monotonic_clock(Coarse)
-        .build()
+        .monotonic_clock(Coarse);
+    builder
 }
 
 struct Coarse;

@@ -8,6 +8,9 @@ use popgate_config::{Filter, Plugin};
 use sha2::{Digest, Sha256};
 
 use super::error::LoadError;
+use super::failure::REASON_MAX;
+use super::module;
+use super::text;
 
 /// Octets of a plugin file, at most.
 const SIZE_MAX: u64 = 64 * 1024 * 1024;
@@ -18,14 +21,25 @@ const MAGIC: &[u8] = b"\0asm";
 /// What follows it in a core module: version 1, layer 0.
 const CORE_MODULE: &[u8] = &[1, 0, 0, 0];
 
-/// A component in WebAssembly's binary format, by its first octets.
+/// What a plugin is, once it has been read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Form {
+    /// A component, from the file or made of a core module.
+    Component,
+    /// A core module that is a program for WASI 0.1.
+    Program,
+}
+
+/// A plugin in WebAssembly's binary format, by its first octets.
 #[derive(Debug)]
 pub(super) struct Source {
     /// What the configuration calls it.
     pub(super) plugin: String,
-    /// The component.
+    /// What `wasm` is.
+    pub(super) form: Form,
+    /// The component or the program.
     pub(super) wasm: Vec<u8>,
-    /// Its SHA-256.
+    /// The SHA-256 of what was read.
     pub(super) sha256: [u8; 32],
 }
 
@@ -33,7 +47,7 @@ impl Source {
     /// Reads the plugin of a filter.
     ///
     /// # Errors
-    /// It can't be read, is not what was pinned, or no component.
+    /// It can't be read, is not what was pinned, or can't be made a component.
     pub(super) fn read(filter: &Filter) -> Result<Self, LoadError> {
         let (plugin, wasm) = match &filter.plugin {
             Plugin::Bundled(name) => (name.clone(), bundled(name)?),
@@ -43,9 +57,22 @@ impl Source {
         if let Some(expected) = filter.sha256.filter(|expected| *expected != sha256) {
             return Err(LoadError::Pin { plugin, expected, actual: sha256 });
         }
-        check_kind(&plugin, &wasm)?;
-        Ok(Self { plugin, wasm, sha256 })
+        let (form, wasm) = match is_module(&plugin, &wasm)? {
+            false => (Form::Component, wasm),
+            true => from_module(&plugin, wasm)?,
+        };
+        Ok(Self { plugin, form, wasm, sha256 })
     }
+}
+
+fn from_module(plugin: &str, module: Vec<u8>) -> Result<(Form, Vec<u8>), LoadError> {
+    let form = match module::is_program(&module) {
+        Ok(true) => Ok((Form::Program, module)),
+        Ok(false) => module::to_component(&module).map(|component| (Form::Component, component)),
+        Err(reason) => Err(reason),
+    };
+    let refused = |reason: String| text::printable(&reason, REASON_MAX);
+    form.map_err(|reason| LoadError::CoreModule { plugin: plugin.to_owned(), reason: refused(reason) })
 }
 
 fn bundled(name: &str) -> Result<Vec<u8>, LoadError> {
@@ -72,15 +99,12 @@ fn file(path: &Path) -> Result<Vec<u8>, LoadError> {
     Ok(wasm)
 }
 
-fn check_kind(plugin: &str, wasm: &[u8]) -> Result<(), LoadError> {
-    let plugin = || plugin.to_owned();
+/// Whether it is a core module, not a component.
+fn is_module(plugin: &str, wasm: &[u8]) -> Result<bool, LoadError> {
     let Some(version) = wasm.strip_prefix(MAGIC) else {
-        return Err(LoadError::NotWasm { plugin: plugin(), found: beginning(wasm) });
+        return Err(LoadError::NotWasm { plugin: plugin.to_owned(), found: beginning(wasm) });
     };
-    if version.starts_with(CORE_MODULE) {
-        return Err(LoadError::CoreModule { plugin: plugin() });
-    }
-    Ok(())
+    Ok(version.starts_with(CORE_MODULE))
 }
 
 /// What a file that is not WebAssembly seems to be.

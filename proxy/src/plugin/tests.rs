@@ -1,6 +1,7 @@
 //! Guests, good and hostile, as the catalogue loads them and the chain meets them.
 
 mod bundled;
+mod commands;
 mod guest;
 mod hostile;
 mod loading;

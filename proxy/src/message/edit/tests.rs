@@ -194,3 +194,18 @@ fn every_subset_of_the_leaves_can_be_removed_and_the_others_stay() {
         assert_eq!((contents.replace("\r\n", ""), edited.ambiguous()), (expected, None), "{gone:?}\n{}", text(&edited));
     }
 }
+
+#[test]
+fn what_a_program_writes_is_taken_for_what_it_changes() {
+    let message = Message::from_bytes(b"Subject: a\r\n\r\none\r\ntwo\r\n".to_vec());
+    let edit = |text: &str| Edit::rewritten(&message, Message::from_bytes(text.into()));
+    assert!(edit("Subject: a\r\n\r\none\r\ntwo\r\n").unwrap().is_none());
+    assert!(edit("Subject: a\n\none\ntwo\n").unwrap().is_none());
+    let headers = edit("X: 1\nSubject: a\n\none\ntwo\n").unwrap().unwrap();
+    assert!(matches!(headers, Edit::ReplaceHeaders(_)) && !headers.takes_content());
+    let headers = edit("X: 1\r\n\r\none\r\ntwo\r\n").unwrap().unwrap();
+    let changed = message.apply(&[headers]).unwrap();
+    assert_eq!(changed.read(0, 100), b"X: 1\r\n\r\none\r\ntwo\r\n");
+    assert!(matches!(edit("Subject: a\r\n\r\none\r\n").unwrap(), Some(Edit::ReplaceMessage(_))));
+    assert!(matches!(edit("no header\r\n"), Err(EditError::NoHeader)));
+}

@@ -1,0 +1,72 @@
+//! How a guest of any kind is run: in a place of its own, under all limits, against both clocks.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use wasmtime::{Store, UpdateDeadline};
+
+use super::engine::{Engine, Place};
+use super::failure::{self, Ended};
+use super::host::{Host, Profile};
+use super::limits::{ARGUMENTS_MAX, Exceeded, HANDLES_MAX, Limits};
+use crate::filter::Failure;
+
+/// Runs the guests of one filter.
+pub(super) struct Runner {
+    engine: Arc<Engine>,
+    pub(super) profile: Profile,
+    /// The settings as JSON.
+    pub(super) settings: String,
+    /// A hash of all that decides what the filter does.
+    pub(super) fingerprint: [u8; 32],
+}
+
+impl Runner {
+    pub(super) fn new(engine: Arc<Engine>, profile: Profile, wasm: [u8; 32], settings: String) -> Self {
+        let Limits { timeout, cpu, memory } = profile.limits;
+        let mut hash = Sha256::new();
+        hash.update(wasm);
+        hash.update(format!("{timeout:?} {cpu:?} {memory} {settings}"));
+        Self { engine, profile, settings, fingerprint: hash.finalize().into() }
+    }
+
+    /// A place for a guest.
+    ///
+    /// # Errors
+    /// There is none for as long as the filter may take.
+    pub(super) async fn place(&self) -> Result<Place, Failure> {
+        self.engine.place(self.profile.limits.timeout).await.ok_or_else(|| Failure::Service(failure::no_room()))
+    }
+
+    /// A store with all limits in force.
+    pub(super) fn store(&self, host: Host) -> Store<Host> {
+        let mut store = Store::new(self.engine.wasmtime(), host);
+        store.limiter(|host| &mut host.memory);
+        store.set_hostcall_fuel(ARGUMENTS_MAX);
+        store.set_max_component_handles(HANDLES_MAX);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|store| {
+            let cpu = &store.data().cpu;
+            if cpu.is_over() {
+                return Err(Exceeded::Cpu(cpu.limit()).into());
+            }
+            // At each tick others get their turn on this thread.
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        });
+        store
+    }
+
+    /// Has a guest work, against both clocks.
+    pub(super) async fn run<T>(
+        &self,
+        store: &mut Store<Host>,
+        work: impl AsyncFnOnce(&mut Store<Host>) -> wasmtime::Result<T>,
+    ) -> Result<T, Ended> {
+        let cpu = Arc::clone(&store.data().cpu);
+        match tokio::time::timeout(self.profile.limits.timeout, cpu.measure(work(store))).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(Ended::Error(error)),
+            Err(_) => Err(Ended::Timeout),
+        }
+    }
+}
