@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::grant::Grant;
 use crate::keyword::Keyword;
 use crate::names::Names;
 use crate::pattern::UserPattern;
@@ -40,6 +41,8 @@ pub struct Filter {
     pub mode: Mode,
     /// How much of a message it needs.
     pub reads: Reads,
+    /// What it can reach.
+    pub grant: Grant,
     /// Files that the filter may read, by the name that it knows them by.
     pub data: BTreeMap<String, PathBuf>,
     /// The filter's own configuration: an object, empty if there is none.
@@ -176,6 +179,7 @@ impl Filter {
             oversize: section.get("oversize").unwrap_or_default(),
             mode: section.get("mode").unwrap_or_default(),
             reads: section.get("reads").unwrap_or_default(),
+            grant: Grant::read(&mut section),
             data,
             settings,
             place: section.place().clone(),

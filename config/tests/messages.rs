@@ -487,3 +487,17 @@ fn what_contradicts_a_transparent_listener() {
         one(&with(keys), message, hint);
     }
 }
+
+#[test]
+fn a_grant_names_addresses() {
+    let with = |grant: &str| format!("{REST}[[filter]]\nplugin = \"f.wasm\"\ngrant = {grant}\n");
+    for address in ["clamd:3310", "127.0.0.1", "127.0.0.1:0", "*"] {
+        one(
+            &with(&format!("{{ connect = [\"{address}\"] }}")),
+            &format!("`connect`: `{address}` is not an IP address and a port"),
+            "write both, as in `127.0.0.1:3310` or `[::1]:3310`; filters can't look names up",
+        );
+    }
+    let config = parse(&with("{ connect = [\"[::1]:3310\"] }"), Path::new("popgate.toml")).unwrap();
+    assert_eq!(config.filters[0].grant.to_string(), "connect to [::1]:3310");
+}

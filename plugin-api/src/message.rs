@@ -116,6 +116,12 @@ impl Message {
         self.host.headers(name)
     }
 
+    /// What stands behind the colon of all header fields of this name, octet for octet, line ends included.
+    #[must_use]
+    pub fn raw_headers(&self, name: &str) -> Vec<Vec<u8>> {
+        self.host.raw_headers(name)
+    }
+
     /// All header fields, in their order.
     pub fn header_fields(&self) -> impl Iterator<Item = Header> {
         /// As many as the host gives at a time.

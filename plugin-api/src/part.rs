@@ -31,6 +31,18 @@ impl<'m> Part<'m> {
         self.host.parameter(name)
     }
 
+    /// The decoded value of the first field of this name in the part's own header (letters of either case).
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.headers(name).into_iter().next()
+    }
+
+    /// The decoded values of all fields of this name in the part's own header, in their order.
+    #[must_use]
+    pub fn headers(&self, name: &str) -> Vec<String> {
+        self.host.headers(name)
+    }
+
     /// The file name of Content-Disposition, else the `name` of Content-Type. It is what the sender wrote:
     /// [`crate::text::clean`] makes it fit to be shown.
     #[must_use]
@@ -72,6 +84,14 @@ impl<'m> Part<'m> {
     #[must_use]
     pub fn content(&self) -> Reader<'static> {
         let content = self.host.content();
+        Reader::new(move || content.read(host::CHUNK))
+    }
+
+    /// The content of a text as UTF-8, by its charset: U+FFFD stands where that can't be done, and markup stays. The pieces
+    /// may end inside a character.
+    #[must_use]
+    pub fn text(&self) -> Reader<'static> {
+        let content = self.host.text();
         Reader::new(move || content.read(host::CHUNK))
     }
 

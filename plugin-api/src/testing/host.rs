@@ -63,6 +63,15 @@ impl Message {
         self.mail.fields.iter().filter(same).map(|field| field.value.clone()).collect()
     }
 
+    pub(crate) fn raw_headers(&self, name: &str) -> Vec<Vec<u8>> {
+        self.mail
+            .raw_fields
+            .iter()
+            .filter(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, raw)| raw.clone())
+            .collect()
+    }
+
     pub(crate) fn part_count(&self) -> u32 {
         u32::try_from(self.mail.parts.len()).unwrap_or(u32::MAX)
     }
@@ -156,6 +165,11 @@ impl Part {
         Some(value.clone())
     }
 
+    pub(crate) fn headers(&self, name: &str) -> Vec<String> {
+        let same = |field: &&Header| field.name.eq_ignore_ascii_case(name);
+        self.0.fields.iter().filter(same).map(|field| field.value.clone()).collect()
+    }
+
     pub(crate) fn file_name(&self) -> Option<String> {
         self.0.file_name.clone()
     }
@@ -181,18 +195,22 @@ impl Part {
     }
 
     pub(crate) fn content(&self) -> Content {
-        Content { part: Rc::clone(&self.0), offset: Cell::new(0) }
+        Content { octets: self.0.content.clone().into(), offset: Cell::new(0) }
+    }
+
+    pub(crate) fn text(&self) -> Content {
+        Content { octets: self.0.text().into_bytes().into(), offset: Cell::new(0) }
     }
 }
 
 pub(crate) struct Content {
-    part: Rc<mime::Part>,
+    octets: Rc<[u8]>,
     offset: Cell<u64>,
 }
 
 impl Content {
     pub(crate) fn read(&self, length: u32) -> Vec<u8> {
-        let chunk = cut(&self.part.content, self.offset.get(), length);
+        let chunk = cut(&self.octets, self.offset.get(), length);
         self.offset.set(self.offset.get() + chunk.len() as u64);
         chunk
     }

@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use mail_parser::decoders::charsets::map::charset_decoder;
 use mail_parser::decoders::quoted_printable::quoted_printable_decode;
 use mail_parser::parsers::MessageStream;
 use mail_parser::{HeaderName, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders, PartType};
@@ -17,6 +18,8 @@ pub(super) struct Mail {
     pub(super) raw: Vec<u8>,
     pub(super) header_size: usize,
     pub(super) fields: Vec<Header>,
+    /// Names, and what stands behind the colon.
+    pub(super) raw_fields: Vec<(String, Vec<u8>)>,
     pub(super) parts: Vec<Rc<Part>>,
 }
 
@@ -25,6 +28,7 @@ pub(super) struct Mail {
 pub(super) struct Part {
     pub(super) media_type: String,
     pub(super) parameters: Vec<(String, String)>,
+    pub(super) fields: Vec<Header>,
     pub(super) file_name: Option<String>,
     pub(super) disposition: Option<String>,
     pub(super) parent: Option<u32>,
@@ -34,12 +38,25 @@ pub(super) struct Part {
     pub(super) content: Vec<u8>,
 }
 
+impl Part {
+    /// The content from its charset into UTF-8.
+    pub(super) fn text(&self) -> String {
+        let charset = self.parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("charset"));
+        let decoder = charset.and_then(|(_, charset)| charset_decoder(charset.as_bytes()));
+        match decoder {
+            Some(decode) => decode(&self.content),
+            None => String::from_utf8_lossy(&self.content).into_owned(),
+        }
+    }
+}
+
 impl Mail {
     pub(super) fn parse(raw: Vec<u8>) -> Self {
         let mut mail = Self::default();
         match MessageParser::default().parse(&raw) {
             Some(message) => {
-                mail.fields = fields(&message);
+                mail.fields = fields(&message, message.root_part());
+                mail.raw_fields = raw_fields(&message);
                 mail.header_size = message.root_part().raw_body_offset() as usize;
                 mail.add(&message, 0, None);
             }
@@ -63,6 +80,7 @@ impl Mail {
         let encoded = raw.get(range).unwrap_or_default();
         let mut part = describe(source);
         part.parent = parent;
+        part.fields = fields(message, source);
         part.encoded_size = encoded.len();
         if !part.container {
             part.content = decode(source, encoded);
@@ -79,7 +97,7 @@ impl Mail {
 }
 
 /// The header fields with their names as they were written and their values decoded.
-fn fields(message: &Message<'_>) -> Vec<Header> {
+fn fields(message: &Message<'_>, part: &MessagePart<'_>) -> Vec<Header> {
     let raw = &message.raw_message;
     let text = |from: u32, to: u32| raw.get(from as usize..to as usize).unwrap_or_default();
     let field = |header: &mail_parser::Header<'_>| {
@@ -90,6 +108,18 @@ fn fields(message: &Message<'_>) -> Vec<Header> {
             _ => String::new(),
         };
         Header { name: name.trim_end_matches([':', ' ', '\t']).to_owned(), value }
+    };
+    part.headers.iter().map(field).collect()
+}
+
+/// The header fields with what stands behind the colon as it was written.
+fn raw_fields(message: &Message<'_>) -> Vec<(String, Vec<u8>)> {
+    let raw = &message.raw_message;
+    let text = |from: u32, to: u32| raw.get(from as usize..to as usize).unwrap_or_default();
+    let field = |header: &mail_parser::Header<'_>| {
+        let name = String::from_utf8_lossy(text(header.offset_field, header.offset_start));
+        let value = text(header.offset_start, header.offset_end).to_vec();
+        (name.trim_end_matches([':', ' ', '\t']).to_owned(), value)
     };
     message.root_part().headers.iter().map(field).collect()
 }
@@ -199,8 +229,18 @@ Content-Transfer-Encoding: base64\n\naGVs*bG8=\n\
         assert_eq!(thing.parameter("name").as_deref(), Some("other.bin"));
         assert_eq!(thing.disposition().as_deref(), Some("attachment"));
         assert_eq!(thing.read_to_end(100).unwrap(), b"hello");
+        assert_eq!(thing.header("content-transfer-encoding").as_deref(), Some("base64"));
+        assert_eq!(inner.headers("Subject"), ["inner"]);
+        assert_eq!(message.raw_headers("received"), [b" one\n", b" two\n"].map(Vec::from));
         assert!(thing.is_ambiguous());
         assert_eq!(inner.read_to_end(100).unwrap().trim_ascii(), b"inner text");
+    }
+
+    #[test]
+    fn text_is_utf_8_whatever_its_charset() {
+        let message =
+            Message::from("Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: base64\n\n6Q==\n");
+        assert_eq!(message.part(0).unwrap().text().collect(100, "text").unwrap(), "\u{e9}".as_bytes());
     }
 
     #[test]

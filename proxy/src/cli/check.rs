@@ -27,7 +27,8 @@ async fn check(path: &Path) -> Result<(), StartError> {
     for filter in &config.filters {
         let writes = filter.data.keys().cloned().collect::<Vec<_>>().join(", ");
         let data = if writes.is_empty() { String::new() } else { format!(", data {writes}") };
-        println!("  filter   {:<16} loaded{data}", filter.name);
+        let grant = if filter.grant.is_empty() { String::new() } else { format!(", may {}", filter.grant) };
+        println!("  filter   {:<16} loaded{data}{grant}", filter.name);
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::content::Content;
 use super::encoding::Encoding;
 use super::octets::Octets;
 use super::parameters::Parameters;
-use super::{Message, structure};
+use super::{Message, fields, structure, words};
 
 /// A part of a message: a container, or a leaf with content.
 pub struct Part {
@@ -83,6 +83,25 @@ impl Part {
     #[must_use]
     pub fn encoded_size(&self) -> u64 {
         self.place.body.end - self.place.body.start
+    }
+
+    /// The decoded values of all fields of this name (ASCII letters of either case) in the part's own header, in their order,
+    /// from its first MiB. `message` is the one that the part is of.
+    #[must_use]
+    pub fn headers(&self, message: &Message, name: &str) -> Vec<String> {
+        let octets = self.place.decoded.as_ref().unwrap_or(&message.0.octets);
+        let end = self.place.body.start.min(self.place.header.saturating_add(fields::BLOCK_MAX));
+        let block = octets.bytes(self.place.header..end.max(self.place.header));
+        let named = fields::lines(&block)
+            .filter(|line| line.name.is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes())));
+        named.map(|line| words::decode(line.value)).collect()
+    }
+
+    /// The decoded content as UTF-8, from its beginning, by the part's charset; see [`Content::as_text`]. `message` is the
+    /// one that the part is of.
+    #[must_use]
+    pub fn text(&self, message: &Message) -> Content {
+        self.content(message).as_text(self.parameter("charset").unwrap_or_default())
     }
 
     /// The decoded content from its beginning, as a stream. `message` is the one that the part is of.

@@ -66,6 +66,7 @@ impl Catalogue {
         let profile = Profile {
             name: filter.name.as_str().into(),
             limits: Limits { timeout: filter.timeout, cpu: filter.cpu, memory: filter.memory },
+            grant: Arc::new(filter.grant.clone()),
             data: Arc::new(data),
             room: self.room.clone(),
         };

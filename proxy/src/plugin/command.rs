@@ -111,6 +111,8 @@ impl CommandFilter {
         let answer = self.runner.run(&mut store, async |store| self.command.run(store).await).await;
         let host = store.data();
         host.log.finish();
+        // What it wrote was too much, whatever it has made of that.
+        let written = output.close().map_err(|overflow| overflowed(&overflow))?;
         let status = match answer {
             Ok(Ok(())) => 0,
             Ok(Err(())) => 1,
@@ -124,7 +126,7 @@ impl CommandFilter {
             Command::Component(_) if status == 1 => spelled_out(reason),
             _ => (status, reason),
         };
-        decide(status, reason, output.close(), message).await
+        decide(status, reason, written, message).await
     }
 }
 
@@ -151,16 +153,14 @@ fn spelled_out(reason: String) -> (i32, String) {
     spelled(HOLD).or_else(|| spelled(LATER)).unwrap_or((1, reason))
 }
 
-async fn decide(
-    status: i32,
-    reason: String,
-    written: Result<Option<Message>, Overflow>,
-    message: Message,
-) -> Result<Decision, Failure> {
-    let written = written.map_err(|overflow| match &overflow {
+fn overflowed(overflow: &Overflow) -> Failure {
+    match overflow {
         Overflow::Room(error) if is_passing(error) => Failure::Service(overflow.to_string()),
         _ => Failure::Message(overflow.to_string()),
-    })?;
+    }
+}
+
+async fn decide(status: i32, reason: String, written: Option<Message>, message: Message) -> Result<Decision, Failure> {
     let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
     let decision = |verdict, edits| Ok(Decision { verdict, edits, findings: Vec::new() });
     match (status, written) {

@@ -191,9 +191,7 @@ fn load<C: MachineCode>(engine: &wasmtime::Engine, path: &Path, key: &[u8; 32]) 
     // change any more. The digest covers them whole, together with the key, so they are neither damaged nor meant for
     // another plugin, another version or configuration of wasmtime (which checks the latter again), or another processor.
     let code = unsafe { C::deserialize(engine, &code) };
-    code
-        .inspect_err(|error| tracing::warn!(file = %path.display(), %error, "a compiled filter can't be used"))
-        .ok()
+    code.inspect_err(|error| tracing::warn!(file = %path.display(), %error, "a compiled filter can't be used")).ok()
 }
 
 /// Reads a file and checks whose it is and that it is whole.

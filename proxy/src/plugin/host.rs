@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use popgate_config::Grant;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -27,6 +28,7 @@ pub(super) struct Profile {
     /// Its configured name.
     pub(super) name: Arc<str>,
     pub(super) limits: Limits,
+    pub(super) grant: Arc<Grant>,
     pub(super) data: Arc<DataFiles>,
     pub(super) room: Room,
 }
@@ -52,12 +54,12 @@ pub(super) struct Host {
 impl Host {
     /// The host of a guest that is to examine `input`, or to be configured only.
     pub(super) fn new(profile: &Profile, input: Option<Input>) -> Self {
-        Self::with_wasi(profile, input, sandbox::closed)
+        Self::with_wasi(profile, input, |log| sandbox::closed(log, &profile.grant))
     }
 
     /// The host of a command.
     pub(super) fn command(profile: &Profile, pipes: Pipes) -> Self {
-        Self::with_wasi(profile, None, |log| sandbox::command(log, &profile.name, pipes))
+        Self::with_wasi(profile, None, |log| sandbox::command(log, &profile.grant, &profile.name, pipes))
     }
 
     /// The host of a program for WASI 0.1.
@@ -155,6 +157,12 @@ impl Host {
         Ok(fields.map(|field| (field.name().to_owned(), field.value().to_owned())).collect())
     }
 
+    /// What stands behind the colon of all fields of this name.
+    pub(super) fn raw_headers(&mut self, name: &str) -> Result<Vec<Vec<u8>>, Exceeded> {
+        let fields = self.message()?.fields().iter().filter(|field| field.name().eq_ignore_ascii_case(name));
+        Ok(fields.map(|field| field.raw_value().to_vec()).collect())
+    }
+
     pub(super) async fn part_count(&mut self) -> wasmtime::Result<u32> {
         Ok(u32::try_from(self.parsed().await?.parts().len()).unwrap_or(u32::MAX))
     }
@@ -169,10 +177,19 @@ impl Host {
         Ok(self.message()?.parts().get(index as usize).map(read))
     }
 
-    /// Starts to read the content of a part. Gives the number of the stream.
-    pub(super) fn open_content(&mut self, index: u32) -> Result<u32, Exceeded> {
+    /// The decoded values of all fields of this name in a part's own header.
+    pub(super) fn part_headers(&mut self, index: u32, name: &str) -> Result<Vec<String>, Exceeded> {
+        let message = self.message()?;
+        Ok(message.parts().get(index as usize).map(|part| part.headers(message, name)).unwrap_or_default())
+    }
+
+    /// Starts to read the content of a part, as text in UTF-8 if asked for. Gives the number of the stream.
+    pub(super) fn open_content(&mut self, index: u32, text: bool) -> Result<u32, Exceeded> {
         let message = self.message()?.clone();
-        let content = message.parts().get(index as usize).map(|part| (part.content(&message), part.encoded_size()));
+        let content = message.parts().get(index as usize).map(|part| {
+            let content = if text { part.text(&message) } else { part.content(&message) };
+            (content, part.encoded_size())
+        });
         self.contents.open(content)
     }
 

@@ -117,6 +117,14 @@ impl Output {
 }
 
 impl Written {
+    /// Ends a guest that has written too much: it might go on as long as it may run.
+    fn open(&self) -> StreamResult<()> {
+        match &self.overflow {
+            None => Ok(()),
+            Some(overflow) => Err(StreamError::Trap(wasmtime::format_err!("{overflow}"))),
+        }
+    }
+
     fn write(&mut self, octets: &[u8]) -> Result<(), Overflow> {
         let Room { limits, budget } = &self.room;
         let builder = self.builder.get_or_insert_with(|| Builder::new(limits.clone(), Arc::clone(budget)));
@@ -149,7 +157,7 @@ impl OutputStream for Output {
         if written.overflow.is_none() && !octets.is_empty() {
             written.overflow = written.write(&octets).err();
         }
-        if written.overflow.is_some() { Err(StreamError::Closed) } else { Ok(()) }
+        written.open()
     }
 
     fn flush(&mut self) -> StreamResult<()> {
@@ -157,7 +165,7 @@ impl OutputStream for Output {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        if self.written().overflow.is_some() { Err(StreamError::Closed) } else { Ok(CHUNK_MAX) }
+        self.written().open().map(|()| CHUNK_MAX)
     }
 }
 

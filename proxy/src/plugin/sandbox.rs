@@ -1,12 +1,14 @@
 //! WASI 0.2 as guests find it: all of its interfaces, and nothing behind them.
 //!
-//! No file, no socket, no name look-up; environment, argument and input for commands alone. There is a clock, coarse so that it
+//! No file, no name look-up, no socket but to addresses that the configuration grants; environment, argument and input for commands alone. There is a clock, coarse so that it
 //! times no cache, and there are random numbers.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use popgate_config::Grant;
 use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
 
 use super::limits::CHUNK_MAX;
@@ -20,13 +22,17 @@ const RESOLUTION: Duration = Duration::from_millis(1);
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The world of one guest, which prints into `log`.
-pub(super) fn closed(log: &Log) -> WasiCtx {
-    bare(log).stdout(Printed(log.clone())).build()
+pub(super) fn closed(log: &Log, grant: &Arc<Grant>) -> WasiCtx {
+    let mut builder = bare(log);
+    open(&mut builder, grant);
+    builder.stdout(Printed(log.clone())).build()
 }
 
 /// The world of a command: it reads a message, writes one, and finds some variables.
-pub(super) fn command(log: &Log, name: &str, pipes: Pipes) -> WasiCtx {
-    around(log, name, pipes).build()
+pub(super) fn command(log: &Log, grant: &Arc<Grant>, name: &str, pipes: Pipes) -> WasiCtx {
+    let mut builder = around(log, name, pipes);
+    open(&mut builder, grant);
+    builder.build()
 }
 
 /// The same for a program for WASI 0.1.
@@ -43,6 +49,23 @@ fn around(log: &Log, name: &str, pipes: Pipes) -> WasiCtxBuilder {
     let mut builder = bare(log);
     builder.arg(name).stdin(pipes.input).stdout(pipes.output).envs(&pipes.variables);
     builder
+}
+
+/// Opens the way to what is granted.
+fn open(builder: &mut WasiCtxBuilder, grant: &Arc<Grant>) {
+    if grant.connect.is_empty() {
+        return;
+    }
+    let grant = Arc::clone(grant);
+    builder.allow_tcp(true).socket_addr_check(move |address, purpose| {
+        let allowed = match purpose {
+            SocketAddrUse::TcpConnect => grant.connect.contains(&address),
+            // What the system does by itself before it connects.
+            SocketAddrUse::TcpBind => address.ip().is_unspecified() && address.port() == 0,
+            _ => false,
+        };
+        Box::pin(async move { allowed })
+    });
 }
 
 fn bare(log: &Log) -> WasiCtxBuilder {

@@ -150,6 +150,10 @@ impl mail::HostMessage for Host {
         Ok(self.message()?.headers(&name))
     }
 
+    fn raw_headers(&mut self, _: Resource<handles::Message>, name: String) -> Result<Vec<Vec<u8>>> {
+        Ok(Self::raw_headers(self, &name)?)
+    }
+
     fn header_fields(&mut self, _: Resource<handles::Message>, start: u32, count: u32) -> Result<Vec<mail::Header>> {
         let fields = Self::header_fields(self, start, count)?;
         Ok(fields.into_iter().map(|(name, value)| mail::Header { name, value }).collect())
@@ -223,6 +227,10 @@ impl mail::HostPart for Host {
         Ok(self.of_part(part.rep(), |part| part.parameter(&name).map(str::to_owned))?.flatten())
     }
 
+    fn headers(&mut self, part: Resource<handles::Part>, name: String) -> Result<Vec<String>> {
+        Ok(self.part_headers(part.rep(), &name)?)
+    }
+
     fn file_name(&mut self, part: Resource<handles::Part>) -> Result<Option<String>> {
         Ok(self.of_part(part.rep(), |part| part.file_name().map(str::to_owned))?.flatten())
     }
@@ -249,7 +257,11 @@ impl mail::HostPart for Host {
     }
 
     fn content(&mut self, part: Resource<handles::Part>) -> Result<Resource<handles::Content>> {
-        Ok(Resource::new_own(self.open_content(part.rep())?))
+        Ok(Resource::new_own(self.open_content(part.rep(), false)?))
+    }
+
+    fn text(&mut self, part: Resource<handles::Part>) -> Result<Resource<handles::Content>> {
+        Ok(Resource::new_own(self.open_content(part.rep(), true)?))
     }
 
     fn drop(&mut self, _: Resource<handles::Part>) -> Result<()> {

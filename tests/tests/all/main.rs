@@ -7,6 +7,7 @@ mod failures;
 mod false_servers;
 mod filters;
 mod floods;
+mod grants;
 mod kerberos;
 mod kpop;
 mod logins;

@@ -203,6 +203,40 @@ fn names_and_dispositions_are_decoded() {
 }
 
 #[test]
+fn a_part_has_a_header_of_its_own() {
+    let message = message(
+        "Subject: outer\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Id: <1@x>\nX-A: =?utf-8?q?=C3=A9?=\n folded\nx-a: two\n\n\
+         text\n--b\nContent-Type: message/rfc822\n\nSubject: inner\n\ntext\n--b--\n",
+    );
+    let of = |index: usize, name: &str| message.parts()[index].headers(&message, name);
+    assert_eq!(of(0, "subject"), ["outer"]);
+    assert_eq!(of(1, "CONTENT-ID"), ["<1@x>"]);
+    assert_eq!(of(1, "X-A"), ["\u{e9} folded", "two"]);
+    assert!(of(1, "Subject").is_empty());
+    assert_eq!(of(3, "Subject"), ["inner"]);
+}
+
+#[test]
+fn text_is_utf_8_however_it_is_cut() {
+    let text = |charset: &str, encoded: &str| {
+        let head = format!("Content-Type: text/plain; charset={charset}\nContent-Transfer-Encoding: base64\n\n");
+        let message = message(&format!("{head}{encoded}\n"));
+        let mut text = message.parts()[0].text(&message);
+        let pieces = std::iter::from_fn(|| Some(text.read(1)).filter(|piece| !piece.is_empty()));
+        String::from_utf8(pieces.flatten().collect()).unwrap()
+    };
+    assert_eq!(text("iso-8859-1", "6Q=="), "\u{e9}");
+    assert_eq!(text("utf-16", "//5hAOkA"), "a\u{e9}");
+    assert_eq!(text("shift_jis", "g0E="), "\u{30a2}");
+    assert_eq!(text("utf-8", "w6n/"), "\u{e9}\u{fffd}");
+    assert_eq!(text("nonsense", "w6k="), "\u{e9}");
+    // A character in two steps of the decoder.
+    let long = "x".repeat(16 * 1024 / 4 * 3 - 1);
+    let encoded = base64::engine::Engine::encode(&base64::prelude::BASE64_STANDARD, format!("{long}\u{e9}"));
+    assert_eq!(text("utf-8", &encoded), format!("{long}\u{e9}"));
+}
+
+#[test]
 fn every_prefix_of_a_message_can_be_read() {
     let text = "From: a\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\nSubject: x\nContent-Type: multipart/mixed; boundary=c\n\n--c\nContent-Transfer-Encoding: quoted-printable\n\na=3D=\nb\n--c--\n--b\nContent-Transfer-Encoding: base64\n\naGVsbG8=\n--b--\n";
     let text = text.replace('\n', "\r\n");
