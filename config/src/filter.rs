@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::breaker::Breaker;
 use crate::grant::Grant;
 use crate::keyword::Keyword;
 use crate::names::Names;
@@ -41,6 +42,10 @@ pub struct Filter {
     pub mode: Mode,
     /// How much of a message it needs.
     pub reads: Reads,
+    /// When it is left alone for a while.
+    pub breaker: Breaker,
+    /// Names of the headers that it writes, besides those that a bundled filter is known to write.
+    pub writes: Vec<String>,
     /// What it can reach.
     pub grant: Grant,
     /// Files that the filter may read, by the name that it knows them by.
@@ -179,6 +184,8 @@ impl Filter {
             oversize: section.get("oversize").unwrap_or_default(),
             mode: section.get("mode").unwrap_or_default(),
             reads: section.get("reads").unwrap_or_default(),
+            breaker: Breaker::read(&mut section),
+            writes: read_writes(&mut section),
             grant: Grant::read(&mut section),
             data,
             settings,
@@ -249,6 +256,19 @@ fn read_only(section: &mut Section<'_>, listeners: &Names) -> Only {
     let max_size = only.get("max_size").map(|Octets(octets)| octets);
     only.finish();
     Only { user, listener: named.into_iter().map(|(name, _)| name).collect(), max_size }
+}
+
+/// What comes in under these names is taken out, so they are names of headers.
+fn read_writes(section: &mut Section<'_>) -> Vec<String> {
+    let named: Vec<(String, Place)> = section.list("writes");
+    for (name, place) in &named {
+        let graphic = name.bytes().all(|octet| octet.is_ascii_graphic() && octet != b':');
+        if name.is_empty() || !graphic {
+            let message = format!("`writes`: `{name}` is not the name of a header");
+            section.fault(place, message, "write names such as `X-Spam-Score`, without the colon");
+        }
+    }
+    named.into_iter().map(|(name, _)| name).collect()
 }
 
 fn read_data(section: &mut Section<'_>) -> (BTreeMap<String, PathBuf>, BTreeMap<String, Place>) {

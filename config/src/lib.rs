@@ -22,6 +22,7 @@
 
 mod address;
 mod allowed;
+mod breaker;
 mod config;
 mod duration;
 mod error;
@@ -52,6 +53,7 @@ mod warnings;
 
 pub use address::{Address, AddressError};
 pub use allowed::{AllowedServer, server_address};
+pub use breaker::Breaker;
 pub use config::{Config, load, parse};
 pub use error::{Error, Fault};
 pub use filter::{Filter, Mode, OnError, Only, Oversize, Plugin, Reads};

@@ -3,6 +3,7 @@
 //! Knows nothing of WebAssembly, of connections or of where held mail is kept. [`Chain`] runs the configured
 //! filters over a message and turns what they say, or how they fail, into one [`Outcome`].
 
+mod breaker;
 mod chain;
 
 use std::future::Future;
@@ -10,6 +11,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub use breaker::{Breaker, BreakerPolicy};
 pub use chain::{
     Chain, Disposition, FilterReport, Link, OnFailure, Only, Outcome, Oversize, Poison, Report, Selection,
     UserPredicate,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use popgate_config::{Config, Filter, Mode, OnError, Place, Plugin, Reads};
 
-use crate::filter::{Chain, Link, OnFailure, Only, Oversize, UserPredicate};
+use crate::filter::{Breaker, BreakerPolicy, Chain, Link, OnFailure, Only, Oversize, UserPredicate};
 use crate::message::{Budget, Limits};
 use crate::plugin::{Catalogue, LoadError};
 
@@ -74,9 +74,10 @@ fn link(filter: &Filter, loaded: Arc<dyn crate::filter::Filter>) -> Link {
         Plugin::Bundled(name) => popgate_plugins::find(name).map(|plugin| plugin.writes).unwrap_or_default(),
         Plugin::File(_) => &[],
     };
+    let policy = BreakerPolicy { failures: filter.breaker.failures, pause: filter.breaker.pause };
     Link {
         name: filter.name.clone(),
-        filter: loaded,
+        filter: Arc::new(Breaker::before(&filter.name, loaded, policy)),
         only: Only { user, listeners: filter.only.listener.clone(), max_size: filter.only.max_size },
         on_error: on_failure(filter.on_error),
         on_poison: on_failure(filter.on_poison),
@@ -87,7 +88,7 @@ fn link(filter: &Filter, loaded: Arc<dyn crate::filter::Filter>) -> Link {
         },
         observe: filter.mode == Mode::Observe,
         reads_headers: filter.reads == Reads::Headers,
-        writes: writes.iter().map(|&name| name.to_owned()).collect(),
+        writes: writes.iter().map(|&name| name.to_owned()).chain(filter.writes.iter().cloned()).collect(),
     }
 }
 

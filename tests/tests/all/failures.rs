@@ -68,6 +68,21 @@ fn a_failing_service_leaves_the_mail_on_the_server() {
 }
 
 #[test]
+fn a_service_that_keeps_failing_is_left_alone_for_a_while() {
+    let (popgate, _mailbox, _) = popgate(SERVICE, "breaker = { failures = 2, pause = \"1h\" }\n");
+    is_refused(&mut logged_in(&popgate));
+    is_refused(&mut logged_in(&popgate));
+    popgate.wait_for_log("filter is out of order");
+    is_refused(&mut logged_in(&popgate));
+    popgate.wait_for_log("not asked, since it has failed repeatedly");
+    // A message that it fails on is not a service that fails.
+    let (popgate, _mailbox, _) = self::popgate(MESSAGE, "breaker = { failures = 1, pause = \"1h\" }\n");
+    is_refused(&mut logged_in(&popgate));
+    is_refused(&mut logged_in(&popgate));
+    assert!(!popgate.log().contains("out of order"), "{}", popgate.log());
+}
+
+#[test]
 fn a_failing_service_can_let_mail_through_marked() {
     let (popgate, _mailbox, mail) = popgate(SERVICE, "on_error = \"deliver\"\n");
     let came = fetch(&mut logged_in(&popgate));
