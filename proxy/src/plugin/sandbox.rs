@@ -99,7 +99,19 @@ impl HostMonotonicClock for Coarse {
         RESOLUTION.as_nanos() as u64
     }
 
+    /// Never 0, which Go's runtime takes for a broken clock.
     fn now(&self) -> u64 {
-        START.elapsed().as_millis() as u64 * RESOLUTION.as_nanos() as u64
+        let ticks = START.elapsed().as_nanos() / RESOLUTION.as_nanos() + 1;
+        ticks as u64 * RESOLUTION.as_nanos() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_monotonic_clock_never_reads_zero() {
+        assert!(HostMonotonicClock::now(&Coarse) >= RESOLUTION.as_nanos() as u64);
     }
 }
