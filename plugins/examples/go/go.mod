@@ -1,0 +1,3 @@
+module outside-banner
+
+go 1.27

@@ -1,0 +1,123 @@
+// Puts a line in front of mail that comes from outside, in its first plain text and its first HTML text.
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"html"
+	"io"
+	"mime/quotedprintable"
+	"net/mail"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// The exit status that asks for another try: the mail is not to blame for settings that are wrong.
+const later = 75
+
+func main() {
+	settings, err := readSettings()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "settings:", err)
+		os.Exit(later)
+	}
+	message, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	body, _ := split(message, 0, len(message))
+	if settings.isOwn(fields(message[:body], "From")) {
+		return // Nothing written: the message stays as it is.
+	}
+	if marked := settings.mark(message); marked != nil {
+		os.Stdout.Write(marked)
+	}
+}
+
+// isOwn says whether all senders are of the own domains. It believes what the mail says; a check of forgeries is another's.
+func (settings *Settings) isOwn(from []string) bool {
+	addresses, err := mail.ParseAddressList(strings.Join(from, ", "))
+	if err != nil {
+		return false
+	}
+	return !slices.ContainsFunc(addresses, func(address *mail.Address) bool {
+		domain := address.Address[strings.LastIndex(address.Address, "@")+1:]
+		isDomain := func(own string) bool { return strings.EqualFold(own, domain) }
+		return !slices.ContainsFunc(settings.OwnDomains, isDomain)
+	})
+}
+
+// mark makes the message with the banner; nil if there is no place for it.
+func (settings *Settings) mark(message []byte) []byte {
+	var marked []byte
+	done := map[string]bool{}
+	copied := 0
+	for _, part := range texts(message, 0, len(message), 0) {
+		if done[part.mediaType] || strings.HasPrefix(part.charset, "utf-16") || strings.HasPrefix(part.charset, "utf-32") {
+			continue
+		}
+		content, err := decode(message[part.start:part.end], part.encoding)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "a part is left alone: %v\n", err)
+			continue
+		}
+		done[part.mediaType] = true
+		marked = append(marked, message[copied:part.start]...)
+		marked = append(marked, encode(settings.put(content, part.mediaType), part.encoding)...)
+		copied = part.end
+	}
+	if marked == nil {
+		return nil
+	}
+	return append(marked, message[copied:]...)
+}
+
+var bodyTag = regexp.MustCompile(`(?i)<body[^>]*>`)
+
+// put puts the banner where a reader sees it first.
+func (settings *Settings) put(content []byte, mediaType string) []byte {
+	if mediaType == "text/plain" {
+		return slices.Concat([]byte(settings.Banner+"\r\n\r\n"), content)
+	}
+	at := 0
+	if tag := bodyTag.FindIndex(content); tag != nil {
+		at = tag[1]
+	}
+	line := "<p><strong>" + html.EscapeString(settings.Banner) + "</strong></p>\r\n"
+	return slices.Concat(content[:at], []byte(line), content[at:])
+}
+
+func decode(content []byte, encoding string) ([]byte, error) {
+	switch encoding {
+	case "base64":
+		return io.ReadAll(base64.NewDecoder(base64.StdEncoding, bytes.NewReader(content)))
+	case "quoted-printable":
+		return io.ReadAll(quotedprintable.NewReader(bytes.NewReader(content)))
+	case "", "7bit", "8bit", "binary":
+		return content, nil
+	}
+	return nil, fmt.Errorf("its encoding is `%.20s`", encoding)
+}
+
+func encode(content []byte, encoding string) []byte {
+	var encoded bytes.Buffer
+	switch encoding {
+	case "base64":
+		text := base64.StdEncoding.AppendEncode(nil, content)
+		for line := range slices.Chunk(text, 76) {
+			encoded.Write(line)
+			encoded.WriteString("\r\n")
+		}
+	case "quoted-printable":
+		writer := quotedprintable.NewWriter(&encoded)
+		writer.Write(content)
+		writer.Close()
+	default:
+		return content
+	}
+	return encoded.Bytes()
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+)
+
+// Settings is what [filter.config] holds.
+type Settings struct {
+	// Mail from these domains gets no banner.
+	OwnDomains []string `json:"own_domains"`
+	// The line to put in front: printable ASCII, which is right in nearly every charset.
+	Banner string `json:"banner"`
+}
+
+// readSettings reads POPGATE_SETTINGS: JSON, percent-encoded like all variables.
+func readSettings() (*Settings, error) {
+	text, err := url.PathUnescape(os.Getenv("POPGATE_SETTINGS"))
+	if err != nil {
+		return nil, err
+	}
+	settings := Settings{Banner: "This mail comes from outside."}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&settings); err != nil {
+		return nil, err
+	}
+	if len(settings.OwnDomains) == 0 {
+		return nil, errors.New("`own_domains`: name one domain at least")
+	}
+	for index, domain := range settings.OwnDomains {
+		if domain == "" || strings.Contains(domain, "@") {
+			return nil, fmt.Errorf("`own_domains[%d]`: `%s` is no domain", index, domain)
+		}
+	}
+	unfit := func(r rune) bool { return r < ' ' || r > '~' }
+	if settings.Banner == "" || len(settings.Banner) > 500 || strings.ContainsFunc(settings.Banner, unfit) {
+		return nil, errors.New("`banner`: 1 to 500 printable ASCII characters were expected")
+	}
+	return &settings, nil
+}
