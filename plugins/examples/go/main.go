@@ -68,7 +68,11 @@ func (settings *Settings) mark(message []byte) []byte {
 		done[part.mediaType] = true
 		marked = append(marked, message[copied:part.start]...)
 		marked = append(marked, encode(settings.put(content, part.mediaType), part.encoding)...)
+		// Base64 has no line end of its own.
 		copied = part.end
+		if part.encoding == "base64" {
+			copied -= lineEnd(message[:part.end])
+		}
 	}
 	if marked == nil {
 		return nil
@@ -108,10 +112,7 @@ func encode(content []byte, encoding string) []byte {
 	switch encoding {
 	case "base64":
 		text := base64.StdEncoding.AppendEncode(nil, content)
-		for line := range slices.Chunk(text, 76) {
-			encoded.Write(line)
-			encoded.WriteString("\r\n")
-		}
+		encoded.Write(bytes.Join(slices.Collect(slices.Chunk(text, 76)), []byte("\r\n")))
 	case "quoted-printable":
 		writer := quotedprintable.NewWriter(&encoded)
 		writer.Write(content)
