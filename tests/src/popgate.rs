@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -51,7 +51,7 @@ impl Popgate {
     /// As [`Popgate::start`].
     #[must_use]
     pub fn start_with(config: &str, arguments: &[&str]) -> Self {
-        Self::launch(process::folder(), config, arguments)
+        Self::launch(process::folder(), config, arguments, PATIENCE)
     }
 
     /// Starts it in a folder that holds files for it already.
@@ -61,17 +61,27 @@ impl Popgate {
     /// As [`Popgate::start`].
     #[must_use]
     pub fn start_in(folder: TempDir, config: &str) -> Self {
-        Self::launch(folder, config, &[])
+        Self::launch(folder, config, &[], PATIENCE)
     }
 
-    fn launch(folder: TempDir, config: &str, arguments: &[&str]) -> Self {
+    /// Starts it where it has much to do until it is ready: it compiles large plugins.
+    ///
+    /// # Panics
+    ///
+    /// As [`Popgate::start`].
+    #[must_use]
+    pub fn start_within(config: &str, patience: Duration) -> Self {
+        Self::launch(process::folder(), config, &[], patience)
+    }
+
+    fn launch(folder: TempDir, config: &str, arguments: &[&str], patience: Duration) -> Self {
         let file = configuration(folder.path(), config);
         let mut command = command();
         command.args(arguments).arg("run").arg("--config").arg(file);
         let process = Process::start_in(folder.path(), &mut command);
         let mut listeners = BTreeMap::new();
         let mut ca = None;
-        let ready = process.output().find(PATIENCE, |line| {
+        let ready = process.output().find(patience, |line| {
             match line.split(' ').collect::<Vec<_>>()[..] {
                 ["ready"] => return Some(()),
                 ["listening", name, address, tls] => {

@@ -1,3 +1,3 @@
 module outside-banner
 
-go 1.27
+go 1.24

@@ -3,6 +3,7 @@
 mod clients;
 mod commands;
 mod cuts;
+mod examples;
 mod failures;
 mod false_servers;
 mod filters;
