@@ -36,7 +36,11 @@ pub fn find(text: &[u8]) -> Vec<Number> {
     let mut numbers = Vec::new();
     let mut start = 0;
     while start < text.len() {
-        let number = if starts_word(text, start) { card(text, start).or_else(|| iban(text, start)) } else { None };
+        let number = match text[start] {
+            b'0'..=b'9' if starts_word(text, start) => card(text, start),
+            b'A'..=b'Z' if starts_word(text, start) => iban(text, start),
+            _ => None,
+        };
         start = number.as_ref().map_or(start + 1, |number| number.at.end);
         numbers.extend(number);
     }
@@ -44,8 +48,7 @@ pub fn find(text: &[u8]) -> Vec<Number> {
 }
 
 fn starts_word(text: &[u8], start: usize) -> bool {
-    text[start].is_ascii_alphanumeric()
-        && !start.checked_sub(1).is_some_and(|before| text[before].is_ascii_alphanumeric())
+    !start.checked_sub(1).is_some_and(|before| text[before].is_ascii_alphanumeric())
 }
 
 /// 13 to 19 digits with their check digit.
