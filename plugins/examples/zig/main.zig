@@ -33,7 +33,7 @@ pub fn main(init: std.process.Init) !void {
     const arena = init.arena.allocator();
     var output: [4096]u8 = undefined;
     var input: [65536]u8 = undefined;
-    var writer = std.Io.File.stdout().writer(init.io, &output);
+    var writer = std.Io.File.stdout().writerStreaming(init.io, &output);
     var reader = std.Io.File.stdin().readerStreaming(init.io, &input);
     const settings = try read(arena, init.environ_map.get("POPGATE_SETTINGS") orelse "{}");
 
