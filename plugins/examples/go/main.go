@@ -8,9 +8,7 @@ import (
 	"html"
 	"io"
 	"mime/quotedprintable"
-	"net/mail"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -38,17 +36,22 @@ func main() {
 	}
 }
 
-// isOwn says whether all senders are of the own domains. It believes what the mail says; a check of forgeries is another's.
+// isOwn says whether all that looks like an address in From is of the own domains, names included: mail that pretends is not
+// own. It believes what the mail says; a check of forgeries is another's.
 func (settings *Settings) isOwn(from []string) bool {
-	addresses, err := mail.ParseAddressList(strings.Join(from, ", "))
-	if err != nil {
-		return false
+	words := strings.FieldsFunc(strings.Join(from, " "), func(r rune) bool { return strings.ContainsRune(" \t,;:<>()\"", r) })
+	own := false
+	for _, word := range words {
+		at := strings.LastIndexByte(word, '@')
+		if at < 0 {
+			continue
+		}
+		isDomain := func(domain string) bool { return strings.EqualFold(domain, word[at+1:]) }
+		if own = slices.ContainsFunc(settings.OwnDomains, isDomain); !own {
+			return false
+		}
 	}
-	return !slices.ContainsFunc(addresses, func(address *mail.Address) bool {
-		domain := address.Address[strings.LastIndex(address.Address, "@")+1:]
-		isDomain := func(own string) bool { return strings.EqualFold(own, domain) }
-		return !slices.ContainsFunc(settings.OwnDomains, isDomain)
-	})
+	return own
 }
 
 // mark makes the message with the banner; nil if there is no place for it.
@@ -80,19 +83,27 @@ func (settings *Settings) mark(message []byte) []byte {
 	return append(marked, message[copied:]...)
 }
 
-var bodyTag = regexp.MustCompile(`(?i)<body[^>]*>`)
-
 // put puts the banner where a reader sees it first.
 func (settings *Settings) put(content []byte, mediaType string) []byte {
 	if mediaType == "text/plain" {
 		return slices.Concat([]byte(settings.Banner+"\r\n\r\n"), content)
 	}
-	at := 0
-	if tag := bodyTag.FindIndex(content); tag != nil {
-		at = tag[1]
-	}
+	at := behindBodyTag(content)
 	line := "<p><strong>" + html.EscapeString(settings.Banner) + "</strong></p>\r\n"
 	return slices.Concat(content[:at], []byte(line), content[at:])
+}
+
+// behindBodyTag finds where the text of a page begins: at 0 if it has no tag that says so.
+func behindBodyTag(content []byte) int {
+	tag := []byte("<body")
+	for at := 0; at+len(tag) <= len(content); at++ {
+		if bytes.EqualFold(content[at:at+len(tag)], tag) {
+			if end := bytes.IndexByte(content[at:], '>'); end > 0 {
+				return at + end + 1
+			}
+		}
+	}
+	return 0
 }
 
 func decode(content []byte, encoding string) ([]byte, error) {
