@@ -26,6 +26,9 @@ extern void __wasm_import_popgate_filter_mail_method_message_header(int32_t, uin
 __attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]message.headers")))
 extern void __wasm_import_popgate_filter_mail_method_message_headers(int32_t, uint8_t *, size_t, uint8_t *);
 
+__attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]message.raw-headers")))
+extern void __wasm_import_popgate_filter_mail_method_message_raw_headers(int32_t, uint8_t *, size_t, uint8_t *);
+
 __attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]message.header-fields")))
 extern void __wasm_import_popgate_filter_mail_method_message_header_fields(int32_t, int32_t, int32_t, uint8_t *);
 
@@ -65,6 +68,9 @@ extern void __wasm_import_popgate_filter_mail_method_part_media_type(int32_t, ui
 __attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]part.parameter")))
 extern void __wasm_import_popgate_filter_mail_method_part_parameter(int32_t, uint8_t *, size_t, uint8_t *);
 
+__attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]part.headers")))
+extern void __wasm_import_popgate_filter_mail_method_part_headers(int32_t, uint8_t *, size_t, uint8_t *);
+
 __attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]part.file-name")))
 extern void __wasm_import_popgate_filter_mail_method_part_file_name(int32_t, uint8_t *);
 
@@ -85,6 +91,9 @@ extern int64_t __wasm_import_popgate_filter_mail_method_part_encoded_size(int32_
 
 __attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]part.content")))
 extern int32_t __wasm_import_popgate_filter_mail_method_part_content(int32_t);
+
+__attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]part.text")))
+extern int32_t __wasm_import_popgate_filter_mail_method_part_text(int32_t);
 
 __attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]content.read")))
 extern void __wasm_import_popgate_filter_mail_method_content_read(int32_t, int32_t, uint8_t *);
@@ -284,6 +293,17 @@ void mail_filter_list_string_free(mail_filter_list_string_t *ptr) {
   }
 }
 
+void mail_filter_list_list_u8_free(mail_filter_list_list_u8_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    mail_filter_list_u8_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      mail_filter_list_u8_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
+
 void popgate_filter_mail_list_header_free(popgate_filter_mail_list_header_t *ptr) {
   size_t list_len = ptr->len;
   if (list_len > 0) {
@@ -474,6 +494,14 @@ void popgate_filter_mail_method_message_headers(popgate_filter_mail_borrow_messa
   uint8_t *ptr = (uint8_t *) &ret_area;
   __wasm_import_popgate_filter_mail_method_message_headers((self).__handle, (uint8_t *) (*name).ptr, (*name).len, ptr);
   *ret = (mail_filter_list_string_t) { (mail_filter_string_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+void popgate_filter_mail_method_message_raw_headers(popgate_filter_mail_borrow_message_t self, mail_filter_string_t *name, mail_filter_list_list_u8_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_popgate_filter_mail_method_message_raw_headers((self).__handle, (uint8_t *) (*name).ptr, (*name).len, ptr);
+  *ret = (mail_filter_list_list_u8_t) { (mail_filter_list_u8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
 }
 
 void popgate_filter_mail_method_message_header_fields(popgate_filter_mail_borrow_message_t self, uint32_t start, uint32_t count, popgate_filter_mail_list_header_t *ret) {
@@ -738,6 +766,14 @@ bool popgate_filter_mail_method_part_parameter(popgate_filter_mail_borrow_part_t
   return option.is_some;
 }
 
+void popgate_filter_mail_method_part_headers(popgate_filter_mail_borrow_part_t self, mail_filter_string_t *name, mail_filter_list_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_popgate_filter_mail_method_part_headers((self).__handle, (uint8_t *) (*name).ptr, (*name).len, ptr);
+  *ret = (mail_filter_list_string_t) { (mail_filter_string_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
 bool popgate_filter_mail_method_part_file_name(popgate_filter_mail_borrow_part_t self, mail_filter_string_t *ret) {
   __attribute__((__aligned__(sizeof(void*))))
   uint8_t ret_area[(3*sizeof(void*))];
@@ -818,6 +854,11 @@ uint64_t popgate_filter_mail_method_part_encoded_size(popgate_filter_mail_borrow
 
 popgate_filter_mail_own_content_t popgate_filter_mail_method_part_content(popgate_filter_mail_borrow_part_t self) {
   int32_t ret = __wasm_import_popgate_filter_mail_method_part_content((self).__handle);
+  return (popgate_filter_mail_own_content_t) { ret };
+}
+
+popgate_filter_mail_own_content_t popgate_filter_mail_method_part_text(popgate_filter_mail_borrow_part_t self) {
+  int32_t ret = __wasm_import_popgate_filter_mail_method_part_text((self).__handle);
   return (popgate_filter_mail_own_content_t) { ret };
 }
 

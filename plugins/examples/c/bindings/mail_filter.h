@@ -93,6 +93,11 @@ typedef struct {
 } mail_filter_list_string_t;
 
 typedef struct {
+  mail_filter_list_u8_t *ptr;
+  size_t len;
+} mail_filter_list_list_u8_t;
+
+typedef struct {
   popgate_filter_mail_header_t *ptr;
   size_t len;
 } popgate_filter_mail_list_header_t;
@@ -189,6 +194,8 @@ extern bool popgate_filter_mail_method_message_fact(popgate_filter_mail_borrow_m
 extern bool popgate_filter_mail_method_message_header(popgate_filter_mail_borrow_message_t self, mail_filter_string_t *name, mail_filter_string_t *ret);
 // The decoded values of all header fields of this name, in their order.
 extern void popgate_filter_mail_method_message_headers(popgate_filter_mail_borrow_message_t self, mail_filter_string_t *name, mail_filter_list_string_t *ret);
+// What stands behind the colon of all header fields of this name, octet for octet, line ends included.
+extern void popgate_filter_mail_method_message_raw_headers(popgate_filter_mail_borrow_message_t self, mail_filter_string_t *name, mail_filter_list_list_u8_t *ret);
 // Up to 256 header fields from position `start`, in their order.
 extern void popgate_filter_mail_method_message_header_fields(popgate_filter_mail_borrow_message_t self, uint32_t start, uint32_t count, popgate_filter_mail_list_header_t *ret);
 // How many MIME parts the message has, containers included. A message that is not MIME has one.
@@ -217,6 +224,8 @@ extern bool popgate_filter_mail_method_message_replace_message(popgate_filter_ma
 extern void popgate_filter_mail_method_part_media_type(popgate_filter_mail_borrow_part_t self, mail_filter_string_t *ret);
 // A parameter of Content-Type, decoded (RFC 2231).
 extern bool popgate_filter_mail_method_part_parameter(popgate_filter_mail_borrow_part_t self, mail_filter_string_t *name, mail_filter_string_t *ret);
+// The decoded values of all fields of this name in the part's own header, in their order.
+extern void popgate_filter_mail_method_part_headers(popgate_filter_mail_borrow_part_t self, mail_filter_string_t *name, mail_filter_list_string_t *ret);
 // The file name of Content-Disposition, else the `name` of Content-Type, decoded; not cleaned.
 extern bool popgate_filter_mail_method_part_file_name(popgate_filter_mail_borrow_part_t self, mail_filter_string_t *ret);
 // `inline`, `attachment` or another disposition in lower case.
@@ -231,6 +240,9 @@ extern bool popgate_filter_mail_method_part_ambiguous(popgate_filter_mail_borrow
 extern uint64_t popgate_filter_mail_method_part_encoded_size(popgate_filter_mail_borrow_part_t self);
 // Starts to read the decoded content from its beginning. Text keeps its charset.
 extern popgate_filter_mail_own_content_t popgate_filter_mail_method_part_content(popgate_filter_mail_borrow_part_t self);
+// The same for text: from its charset into UTF-8, with U+FFFD where that can't be done. A charset that is not
+// known is read as UTF-8; markup stays.
+extern popgate_filter_mail_own_content_t popgate_filter_mail_method_part_text(popgate_filter_mail_borrow_part_t self);
 // The next 1 to 65,536 octets, at most `length`; an empty list at the end.
 extern void popgate_filter_mail_method_content_read(popgate_filter_mail_borrow_content_t self, uint32_t length, mail_filter_list_u8_t *ret);
 // Appends up to 65,536 octets.
@@ -288,6 +300,8 @@ void mail_filter_option_u64_free(mail_filter_option_u64_t *ptr);
 void mail_filter_option_string_free(mail_filter_option_string_t *ptr);
 
 void mail_filter_list_string_free(mail_filter_list_string_t *ptr);
+
+void mail_filter_list_list_u8_free(mail_filter_list_list_u8_t *ptr);
 
 void popgate_filter_mail_list_header_free(popgate_filter_mail_list_header_t *ptr);
 
