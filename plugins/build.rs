@@ -1,7 +1,10 @@
 //! Builds the bundled filters for WebAssembly and puts them where `src/lib.rs` embeds them.
 //!
 //! The filters are members of the workspace. They are built by a Cargo of their own with a target folder of its own, since
-//! the outer one holds the lock of its folder and builds for another target.
+//! the outer one holds the lock of its folder and builds for another target. What projects of plugins are made of is embedded, too.
+
+#[path = "build/projects.rs"]
+mod projects;
 
 use std::env;
 use std::ffi::OsString;
@@ -52,6 +55,7 @@ fn build() -> Result<(), String> {
     let out = PathBuf::from(variable("OUT_DIR")?);
 
     watch(workspace, &plugins);
+    projects::embed(workspace, &out)?;
     ensure_target()?;
     let built = build_filters(workspace, &out.join("guests"))?;
     for filter in FILTERS {
@@ -65,7 +69,8 @@ fn build() -> Result<(), String> {
 /// Names everything that the filters are made of; nothing else starts this again.
 fn watch(workspace: &Path, plugins: &Path) {
     let sdk = workspace.join("plugin-api");
-    let mut files = vec![plugins.join("build.rs"), sdk.join("Cargo.toml"), sdk.join("src"), sdk.join("wit")];
+    let mut files =
+        vec![plugins.join("build.rs"), plugins.join("build"), sdk.join("Cargo.toml"), sdk.join("src"), sdk.join("wit")];
     files.extend(["Cargo.toml", "Cargo.lock"].map(|file| workspace.join(file)));
     for filter in FILTERS {
         files.extend(["Cargo.toml", "src"].map(|file| plugins.join(filter).join(file)));

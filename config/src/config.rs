@@ -51,14 +51,17 @@ pub struct Config {
 ///
 /// [`Error::Read`] if there is no text to be had, else [`Error::Faults`] with all that is wrong with it.
 pub fn load(path: &Path) -> Result<Config, Error> {
-    let unreadable = |source| Error::Read { path: path.to_owned(), source };
-    let octets = std::fs::read(path).map_err(unreadable)?;
-    let text = String::from_utf8(octets).map_err(|error| {
+    let text = text(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    parse(&text, path)
+}
+
+/// The text of a file.
+pub(crate) fn text(path: &Path) -> std::io::Result<String> {
+    String::from_utf8(std::fs::read(path)?).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|octet| **octet == b'\n').count() + 1;
-        unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, format!("line {line} is not UTF-8")))
-    })?;
-    parse(&text, path)
+        std::io::Error::new(std::io::ErrorKind::InvalidData, format!("line {line} is not UTF-8"))
+    })
 }
 
 /// Reads the text of a configuration. The path is for messages, and its folder is where relative paths start.

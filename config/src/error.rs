@@ -18,6 +18,14 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
+    /// There is no project of a plugin to be read.
+    #[error("error: can't read the project file `{}`: {source}\nhint: {}", path.display(), project_hint(source))]
+    Project {
+        /// The file, below the folder that the user named.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The file was read, and something in it is wrong: at least one fault, in the order of the file.
     #[error("{}", render(.0, &Renderer::plain()))]
     Faults(Vec<Fault>),
@@ -27,7 +35,7 @@ impl Error {
     /// The report as [`Display`](fmt::Display) gives it, coloured for a terminal.
     pub fn coloured(&self) -> String {
         match self {
-            Self::Read { .. } => self.to_string(),
+            Self::Read { .. } | Self::Project { .. } => self.to_string(),
             Self::Faults(faults) => render(faults, &Renderer::styled()),
         }
     }
@@ -39,6 +47,15 @@ fn read_hint(error: &std::io::Error) -> &'static str {
         std::io::ErrorKind::PermissionDenied => "give the user that starts popgate the right to read it",
         std::io::ErrorKind::InvalidData => "save the file as UTF-8",
         _ => "name a TOML file with `--config FILE`",
+    }
+}
+
+fn project_hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "name the folder of a plugin's project; `popgate plugin new` makes one",
+        std::io::ErrorKind::PermissionDenied => "give yourself the right to read it",
+        std::io::ErrorKind::InvalidData => "save the file as UTF-8",
+        _ => "name the folder of a plugin's project",
     }
 }
 

@@ -15,6 +15,15 @@ use crate::section::Section;
 use crate::settings::{self, Settings};
 use crate::size::Octets;
 
+/// Wall time for one message, where nothing else is said.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Processor time for one message, where nothing else is said.
+const CPU: Duration = Duration::from_secs(1);
+
+/// Octets of memory of one instance, where nothing else is said.
+const MEMORY: u64 = 64 << 20;
+
 /// One link of the chain of filters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Filter {
@@ -165,6 +174,37 @@ impl Filter {
         }
     }
 
+    /// The plugin of a project, alone: its settings stand below `[settings]`, and everything else is as it is by default.
+    pub(crate) fn of_project(top: &mut Section<'_>, name: &str, wasm: PathBuf) -> Self {
+        let Settings { value: settings, place: settings_place, places: setting_places } =
+            settings::table(top, "settings", "[settings]");
+        Self {
+            name: name.to_owned(),
+            plugin: Plugin::File(wasm),
+            sha256: None,
+            on_error: OnError::Hold,
+            on_poison: OnError::Hold,
+            timeout: TIMEOUT,
+            cpu: CPU,
+            memory: MEMORY,
+            only: Only::default(),
+            oversize: Oversize::default(),
+            mode: Mode::default(),
+            reads: Reads::default(),
+            breaker: Breaker::default(),
+            writes: Vec::new(),
+            grant: Grant::default(),
+            data: BTreeMap::new(),
+            settings,
+            place: top.place().clone(),
+            plugin_place: top.place_of("wasm"),
+            sha256_place: top.place().clone(),
+            settings_place,
+            data_places: BTreeMap::new(),
+            setting_places,
+        }
+    }
+
     pub(crate) fn read(mut section: Section<'_>, names: &mut Names, listeners: &Names) -> Self {
         let name = read_name(&mut section, names);
         let plugin = read_plugin(&mut section);
@@ -177,9 +217,9 @@ impl Filter {
             sha256: section.get("sha256").map(|FileHash(hash)| hash),
             on_error: section.get("on_error").unwrap_or_default(),
             on_poison: section.get("on_poison").unwrap_or(OnError::Hold),
-            timeout: section.positive("timeout").unwrap_or(Duration::from_secs(5)),
-            cpu: section.positive("cpu").unwrap_or(Duration::from_secs(1)),
-            memory: section.get("memory").map_or(64 << 20, |Octets(octets)| octets),
+            timeout: section.positive("timeout").unwrap_or(TIMEOUT),
+            cpu: section.positive("cpu").unwrap_or(CPU),
+            memory: section.get("memory").map_or(MEMORY, |Octets(octets)| octets),
             only: read_only(&mut section, listeners),
             oversize: section.get("oversize").unwrap_or_default(),
             mode: section.get("mode").unwrap_or_default(),
@@ -202,7 +242,7 @@ impl Filter {
 }
 
 /// A name goes into header fields and file names, so its characters are few.
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
     (1..=64).contains(&name.len()) && name.bytes().all(plain)
 }

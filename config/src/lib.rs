@@ -15,6 +15,8 @@
 //!   = hint: did you mean `address`?
 //! ```
 //!
+//! A [`Project`] is the same for the file of a plugin's author.
+//!
 //! The keys and their defaults stand in the crate's `README.md`, which a test holds to the code.
 //!
 //! What this crate deliberately does not do: open sockets, load certificates or filters. Whoever does asks
@@ -37,6 +39,7 @@ mod names;
 mod pattern;
 mod pin;
 mod place;
+mod project;
 mod rewrite;
 mod route;
 mod section;
@@ -65,6 +68,7 @@ pub use mechanism::SaslMechanism;
 pub use pattern::UserPattern;
 pub use pin::Pin;
 pub use place::Place;
+pub use project::{Asked, PROJECT_FILE, Project, ProjectKind};
 pub use route::{Route, RouteTo, ServerInUser};
 pub use tls::Tls;
 pub use transparent::Transparent;

@@ -40,6 +40,11 @@ impl Faults {
         Place::new(&self.source, span)
     }
 
+    /// Where relative paths in the file start.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.source.folder()
+    }
+
     /// All that was reported, in the order of the file.
     pub(crate) fn into_vec(self) -> Vec<Fault> {
         let mut list = self.list.into_inner();

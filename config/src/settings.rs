@@ -23,39 +23,35 @@ pub(crate) struct Settings {
 
 /// Reads `[filter.config]` or the file that `config_file` names.
 pub(crate) fn read(section: &mut Section<'_>) -> Settings {
-    let inline = section.value("config");
-    let file = section.path("config_file");
+    let mut settings = table(section, "config", "[filter.config]");
+    let Some(path) = section.path("config_file") else { return settings };
+    let place = section.place_of("config_file");
+    if section.has("config") {
+        section.fault(&place, "a filter has `config` or `config_file`, not both", "move all of it to one of the two");
+        return settings;
+    }
+    if let Some(value) = read_file(section, &path, &place, &mut settings.places) {
+        settings.value = value;
+    }
+    settings.place = place;
+    settings
+}
+
+/// Reads the settings that stand in the file itself, below this header.
+pub(crate) fn table(section: &mut Section<'_>, key: &'static str, header: &str) -> Settings {
     let mut settings = Settings {
         value: Value::Object(serde_json::Map::new()),
         place: section.place().clone(),
         places: BTreeMap::new(),
     };
-    if let Some(value) = inline {
-        settings.place = section.place_of("config");
-        let Some(table) = value.get_ref().as_table() else {
-            section.fault(
-                &settings.place,
-                "`config` must be a table",
-                "write `[filter.config]` and its keys in the lines below",
-            );
-            return settings;
-        };
-        settings.value = object(table, "", section.faults(), &mut settings.places);
-    }
-    if let Some(path) = file {
-        let place = section.place_of("config_file");
-        if inline.is_some() {
-            section.fault(
-                &place,
-                "a filter has `config` or `config_file`, not both",
-                "move all of it to one of the two",
-            );
-            return settings;
+    let Some(value) = section.value(key) else { return settings };
+    settings.place = section.place_of(key);
+    match value.get_ref().as_table() {
+        Some(table) => settings.value = object(table, "", section.faults(), &mut settings.places),
+        None => {
+            let hint = format!("write `{header}` and its keys in the lines below");
+            section.fault(&settings.place, format!("`{key}` must be a table"), hint);
         }
-        if let Some(value) = read_file(section, &path, &place, &mut settings.places) {
-            settings.value = value;
-        }
-        settings.place = place;
     }
     settings
 }

@@ -3,6 +3,8 @@
 //! The build script compiles the folders beside this one; here their components are embedded, so that popgate is
 //! one file. Their settings are in the documentation of `popgate-filter-NAME`. Nothing here runs them.
 
+pub mod projects;
+
 /// A filter that popgate brings along.
 #[derive(Clone, Copy, Debug)]
 pub struct Bundled {

@@ -5,9 +5,11 @@
 
 mod check;
 mod demo;
+mod diff;
 mod filter;
 mod load;
 mod logging;
+mod plugin;
 mod privileges;
 mod probe;
 mod quarantine;
@@ -53,7 +55,9 @@ enum Command {
     /// Look at a POP3 server: what it offers, what is wrong with it, how it stands in a configuration.
     Probe(ProbeArguments),
     /// Run the filters over messages.
-    Filter(FilterArguments),
+    Filter(filter::Arguments),
+    /// Make, test and look at plugins.
+    Plugin(plugin::Arguments),
     /// Look at what is held, release or delete it.
     Quarantine(QuarantineArguments),
 }
@@ -134,28 +138,6 @@ enum QuarantineAction {
     },
 }
 
-#[derive(Debug, Args)]
-struct FilterArguments {
-    /// Use the filters of this configuration. Without it and without --plugin: all bundled filters with their defaults.
-    #[arg(long, value_name = "FILE", conflicts_with = "plugin")]
-    config: Option<PathBuf>,
-    /// Use this one plugin: a bundled name or the path of a .wasm file.
-    #[arg(long, value_name = "PLUGIN")]
-    plugin: Option<String>,
-    /// Print reports as JSON, one object a line.
-    #[arg(long)]
-    json: bool,
-    /// Write the resulting messages into this folder.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// The login name that filters are told.
-    #[arg(long, value_name = "USER")]
-    user: Option<String>,
-    /// Messages, or folders of messages; standard input without any.
-    #[arg(value_name = "MAIL|DIR")]
-    mails: Vec<PathBuf>,
-}
-
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -164,6 +146,7 @@ pub fn main() -> ExitCode {
         arguments.command,
         Command::Filter(_)
             | Command::Check(_)
+            | Command::Plugin(_)
             | Command::Probe(_)
             | Command::Quarantine(_)
             | Command::Demo(DemoArguments { once: true })
@@ -189,6 +172,7 @@ pub fn main() -> ExitCode {
             Command::Check(check) => check::main(&check.config).await,
             Command::Probe(probe) => probe::main(probe).await,
             Command::Filter(filter) => filter::main(filter).await,
+            Command::Plugin(arguments) => plugin::main(arguments).await,
             Command::Quarantine(QuarantineArguments { config, action }) => quarantine::main(&config, action),
         }
     });

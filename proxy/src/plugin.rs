@@ -27,6 +27,8 @@ mod engine;
 mod error;
 mod failure;
 mod host;
+mod inspect;
+mod known;
 mod limits;
 mod log;
 mod meter;
@@ -45,3 +47,5 @@ mod tests;
 
 pub use catalogue::Catalogue;
 pub use error::LoadError;
+pub use inspect::{Inspection, Kind, inspect};
+pub(crate) use text::{hex, printable};

@@ -1,19 +1,59 @@
 //! `popgate filter`: the chain over messages in files, without any mail server.
 
+mod alone;
 mod mail;
 mod report;
+mod watch;
 
-use std::io::{Read, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
-use popgate_config::Config;
+use clap::Args;
+use popgate_config::Plugin;
 
-use super::{DONE, FAILED, FilterArguments, USAGE, load};
+use super::{DONE, FAILED, USAGE, diff, load};
 use crate::filter::{Chain, Disposition, Facts, FetchCommand, Outcome, Poison};
 use crate::message::Message;
 use crate::message::notice::Notice;
-use mail::Mail;
+pub(super) use alone::without_server;
+pub(super) use mail::Mail;
 use report::Report;
+use watch::Snapshot;
+
+/// Lines of a diff that are shown beside a report.
+const DIFF_LINES: usize = 200;
+
+/// What to run on which messages.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Use the filters of this configuration. Without it and without --plugin: all bundled filters with their defaults.
+    #[arg(long, value_name = "FILE", conflicts_with = "plugin")]
+    config: Option<PathBuf>,
+    /// Use this one plugin: a bundled name or the path of a .wasm file.
+    #[arg(long, value_name = "PLUGIN")]
+    plugin: Option<String>,
+    /// A setting of that plugin, a TOML value; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE", requires = "plugin", conflicts_with = "settings")]
+    setting: Vec<String>,
+    /// A TOML file with the settings of that plugin.
+    #[arg(long, value_name = "FILE", requires = "plugin")]
+    settings: Option<PathBuf>,
+    /// Run again whenever the plugin, its settings or a message changes, until interrupted.
+    #[arg(long, requires = "mails")]
+    watch: bool,
+    /// Print reports as JSON, one object a line.
+    #[arg(long)]
+    json: bool,
+    /// Write the resulting messages into this folder.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The login name that filters are told.
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Messages, or folders of messages; standard input without any.
+    #[arg(value_name = "MAIL|DIR")]
+    mails: Vec<PathBuf>,
+}
 
 /// A filter that fails here fails for the first time.
 struct FirstFailure;
@@ -25,15 +65,29 @@ impl Poison for FirstFailure {
 }
 
 /// Runs the command.
-pub(super) async fn main(arguments: FilterArguments) -> u8 {
-    let config = match configuration(&arguments) {
+pub(super) async fn main(arguments: Arguments) -> u8 {
+    let mut plugins = load::Plugins::default();
+    if !arguments.watch {
+        return once(&mut plugins, &arguments).await;
+    }
+    loop {
+        let before = Snapshot::of(watched(&arguments));
+        once(&mut plugins, &arguments).await;
+        eprintln!("waiting for changes, Ctrl-C ends");
+        before.changed(|| watched(&arguments)).await;
+    }
+}
+
+/// One run over all messages.
+async fn once(plugins: &mut load::Plugins, arguments: &Arguments) -> u8 {
+    let config = match alone::configuration(arguments) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("{error}");
             return USAGE;
         }
     };
-    let chain = match load::Plugins::default().chain(&config).await {
+    let chain = match plugins.chain(&config).await {
         Ok(chain) => chain,
         Err(error) => {
             eprintln!("{error}");
@@ -45,7 +99,7 @@ pub(super) async fn main(arguments: FilterArguments) -> u8 {
         [path] => !path.is_dir(),
         _ => false,
     };
-    let result = if single { one(&chain, &arguments).await } else { many(&chain, &arguments).await };
+    let result = if single { one(&chain, arguments).await } else { many(&chain, arguments).await };
     match result {
         Ok(()) => DONE,
         Err(error) => {
@@ -55,26 +109,21 @@ pub(super) async fn main(arguments: FilterArguments) -> u8 {
     }
 }
 
-/// The configuration to take the filters from: the user's, or one of nothing but filters.
-fn configuration(arguments: &FilterArguments) -> Result<Config, String> {
-    if let Some(path) = &arguments.config {
-        return popgate_config::load(path).map_err(|error| error.to_string());
+/// The files that a run depends on.
+fn watched(arguments: &Arguments) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = arguments.config.iter().chain(&arguments.settings).cloned().collect();
+    if let Ok(config) = alone::configuration(arguments) {
+        files.extend(config.filters.iter().filter_map(|filter| match &filter.plugin {
+            Plugin::File(path) => Some(path.clone()),
+            Plugin::Bundled(_) => None,
+        }));
     }
-    let plugins: Vec<String> = match &arguments.plugin {
-        Some(plugin) => vec![plugin.clone()],
-        None => popgate_plugins::BUNDLED.iter().map(|plugin| plugin.name.to_owned()).collect(),
-    };
-    let path = std::env::current_dir().unwrap_or_default().join("command line");
-    popgate_config::parse(&without_server(&plugins), &path).map_err(|error| error.to_string())
-}
-
-/// A configuration that has filters, and nothing that anybody could connect to.
-fn without_server(plugins: &[String]) -> String {
-    let filters: String =
-        plugins.iter().map(|plugin| format!("[[filter]]\nplugin = {}\n", toml::Value::from(plugin.as_str()))).collect();
-    format!(
-        "[[listener]]\naddress = \"127.0.0.1:0\"\nupstream = \"none\"\n[[upstream]]\nname = \"none\"\naddress = \"127.0.0.1:110\"\n{filters}"
-    )
+    match mail::files(&arguments.mails) {
+        Ok(mails) => files.extend(mails),
+        // One of them is not there at the moment.
+        Err(_) => files.extend(arguments.mails.iter().cloned()),
+    }
+    files
 }
 
 /// What a client would get for a held message; here nothing is stored.
@@ -93,7 +142,7 @@ fn notice(original: &Message, reason: &str) -> Message {
 }
 
 /// One message: the result to standard output, the report to standard error.
-async fn one(chain: &Chain, arguments: &FilterArguments) -> Result<(), String> {
+async fn one(chain: &Chain, arguments: &Arguments) -> Result<(), String> {
     let (path, octets) = match arguments.mails.first() {
         Some(path) => {
             (path.display().to_string(), std::fs::read(path).map_err(|error| format!("`{}`: {error}", path.display()))?)
@@ -107,17 +156,17 @@ async fn one(chain: &Chain, arguments: &FilterArguments) -> Result<(), String> {
     let mail = Mail::new(octets);
     let outcome = run(chain, &mail, arguments.user.as_deref()).await;
     let report = Report::new(&path, &mail, &outcome);
-    let text = if arguments.json { report.json() } else { report.text() };
+    let text = if arguments.json { report.json() } else { report.text(changes(&mail, &outcome).as_deref()) };
     eprintln!("{}", text.trim_end());
     match result(&mail, &outcome) {
-        Some(result) if arguments.out.is_none() => write_out(&mut std::io::stdout(), &result),
+        Some(result) if arguments.out.is_none() => show(&result, arguments.watch),
         Some(result) => store(arguments, Path::new(&path), &result),
         None => Ok(()),
     }
 }
 
 /// Several messages: a report each to standard output, the results to a folder.
-async fn many(chain: &Chain, arguments: &FilterArguments) -> Result<(), String> {
+async fn many(chain: &Chain, arguments: &Arguments) -> Result<(), String> {
     let mut failed = 0;
     for path in mail::files(&arguments.mails)? {
         let mail = match std::fs::read(&path) {
@@ -141,7 +190,27 @@ async fn many(chain: &Chain, arguments: &FilterArguments) -> Result<(), String> 
     if failed > 0 { Err(format!("{failed} mails can't be read")) } else { Ok(()) }
 }
 
-async fn run(chain: &Chain, mail: &Mail, user: Option<&str>) -> Outcome {
+/// What changed in a message that is delivered, for people.
+fn changes(mail: &Mail, outcome: &Outcome) -> Option<String> {
+    match outcome.disposition {
+        Disposition::Deliver => diff::unified(&mail.message(), &outcome.message, diff::Extent::Lines(DIFF_LINES)),
+        Disposition::Hold { .. } | Disposition::Retry { .. } => None,
+    }
+}
+
+/// The resulting message to standard output: as it is for programs, harmless for a terminal. Who watches wants the report alone
+/// on theirs.
+fn show(result: &[u8], watch: bool) -> Result<(), String> {
+    let mut out = std::io::stdout();
+    match (out.is_terminal(), watch) {
+        (true, true) => Ok(()),
+        (true, false) => write_out(&mut out, diff::for_terminal(result).as_bytes()),
+        (false, _) => write_out(&mut out, result),
+    }
+}
+
+/// The chain over one mail.
+pub(super) async fn run(chain: &Chain, mail: &Mail, user: Option<&str>) -> Outcome {
     let facts = Facts {
         user: user.map(str::to_owned),
         client: std::net::Ipv4Addr::LOCALHOST.into(),
@@ -167,7 +236,7 @@ fn result(mail: &Mail, outcome: &Outcome) -> Option<Vec<u8>> {
 }
 
 /// Writes a result into the folder of `--out`, under the name of the mail.
-fn store(arguments: &FilterArguments, path: &Path, result: &[u8]) -> Result<(), String> {
+fn store(arguments: &Arguments, path: &Path, result: &[u8]) -> Result<(), String> {
     let Some(folder) = &arguments.out else { return Ok(()) };
     let name = mail::relative(path, &arguments.mails);
     let target: PathBuf = folder.join(name);

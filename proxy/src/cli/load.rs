@@ -35,14 +35,22 @@ impl Plugins {
     pub(super) async fn chain(&mut self, config: &Config) -> Result<Chain, String> {
         let mut links = Vec::with_capacity(config.filters.len());
         for filter in &config.filters {
-            let loaded = match self.catalogue(config) {
-                Ok(catalogue) => catalogue.load(filter).await,
-                Err(error) => Err(error),
-            };
-            let loaded = loaded.map_err(|error| told(config, filter, &error))?;
-            links.push(link(filter, loaded));
+            links.push(self.link(config, filter).await?);
         }
         Ok(Chain::new(links))
+    }
+
+    /// Loads, checks and configures one filter, which need not stand in that configuration.
+    ///
+    /// # Errors
+    ///
+    /// The text for the operator, with the place in the file.
+    pub(super) async fn link(&mut self, config: &Config, filter: &Filter) -> Result<Link, String> {
+        let loaded = match self.catalogue(config) {
+            Ok(catalogue) => catalogue.load(filter).await,
+            Err(error) => Err(error),
+        };
+        loaded.map(|loaded| link(filter, loaded)).map_err(|error| told(config, filter, &error))
     }
 }
 

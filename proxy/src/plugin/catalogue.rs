@@ -141,7 +141,7 @@ enum Kind {
 }
 
 /// Reads kind and track from the names of the exports.
-fn is_command(plugin: &str, exports: Vec<String>) -> Result<bool, LoadError> {
+pub(super) fn is_command(plugin: &str, exports: Vec<String>) -> Result<bool, LoadError> {
     let plugin = plugin.to_owned();
     let has = |start: &str| exports.iter().any(|name| name.starts_with(start));
     if has(v0_1::TRACK) {

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmparser::WasmFeatures;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use super::ticker::{self, Running, Ticker};
@@ -156,6 +157,17 @@ fn common() -> Config {
     config
 }
 
+/// What of WebAssembly the engine takes, for looking at a plugin without it: what wasmtime has by default, without what it was
+/// built without or is told not to take above.
+pub(super) fn features() -> WasmFeatures {
+    let without = WasmFeatures::CM_ASYNC
+        | WasmFeatures::EXCEPTIONS
+        | WasmFeatures::GC_TYPES
+        | WasmFeatures::MEMORY64
+        | WasmFeatures::THREADS;
+    (WasmFeatures::WASM3 | WasmFeatures::COMPONENT_MODEL).difference(without)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +182,28 @@ mod tests {
         assert!(engine.place(Duration::from_millis(1)).await.is_none());
         taken.pop();
         assert!(engine.place(Duration::ZERO).await.is_some());
+    }
+
+    #[test]
+    fn what_the_engine_takes_is_known_without_it() {
+        let engine = wasmtime::Engine::new(&on_demand()).unwrap();
+        for (text, taken) in [
+            ("(module (memory 1) (memory 1))", true),
+            ("(module (func (param externref)) (func (result v128) unreachable))", true),
+            ("(module (memory i64 1))", false),
+            ("(module (memory 1 1 shared))", false),
+            ("(module (type (struct)))", false),
+            ("(module (tag))", false),
+            ("(component (core func (canon task.cancel)))", false),
+        ] {
+            let wasm = wat::parse_str(text).unwrap();
+            let looked_at = wasmparser::Validator::new_with_features(features()).validate_all(&wasm).is_ok();
+            let compiled = match text.starts_with("(module") {
+                true => wasmtime::Module::new(&engine, &wasm).is_ok(),
+                false => wasmtime::component::Component::new(&engine, &wasm).is_ok(),
+            };
+            assert_eq!((looked_at, compiled), (taken, taken), "{text}");
+        }
     }
 
     #[test]

@@ -49,10 +49,7 @@ impl Source {
     /// # Errors
     /// It can't be read, is not what was pinned, or can't be made a component.
     pub(super) fn read(filter: &Filter) -> Result<Self, LoadError> {
-        let (plugin, wasm) = match &filter.plugin {
-            Plugin::Bundled(name) => (name.clone(), bundled(name)?),
-            Plugin::File(path) => (path.display().to_string(), file(path)?),
-        };
+        let (plugin, wasm) = octets(&filter.plugin)?;
         let sha256: [u8; 32] = Sha256::digest(&wasm).into();
         if let Some(expected) = filter.sha256.filter(|expected| *expected != sha256) {
             return Err(LoadError::Pin { plugin, expected, actual: sha256 });
@@ -65,7 +62,22 @@ impl Source {
     }
 }
 
-fn from_module(plugin: &str, module: Vec<u8>) -> Result<(Form, Vec<u8>), LoadError> {
+/// What a plugin is called, and its octets.
+///
+/// # Errors
+/// There are none, or too many.
+pub(super) fn octets(plugin: &Plugin) -> Result<(String, Vec<u8>), LoadError> {
+    Ok(match plugin {
+        Plugin::Bundled(name) => (name.clone(), bundled(name)?),
+        Plugin::File(path) => (path.display().to_string(), file(path)?),
+    })
+}
+
+/// What a core module is to be used as.
+///
+/// # Errors
+/// It is broken, or can't be made a component.
+pub(super) fn from_module(plugin: &str, module: Vec<u8>) -> Result<(Form, Vec<u8>), LoadError> {
     let form = match module::is_program(&module) {
         Ok(true) => Ok((Form::Program, module)),
         Ok(false) => module::to_component(&module).map(|component| (Form::Component, component)),
@@ -100,7 +112,10 @@ fn file(path: &Path) -> Result<Vec<u8>, LoadError> {
 }
 
 /// Whether it is a core module, not a component.
-fn is_module(plugin: &str, wasm: &[u8]) -> Result<bool, LoadError> {
+///
+/// # Errors
+/// It is no WebAssembly.
+pub(super) fn is_module(plugin: &str, wasm: &[u8]) -> Result<bool, LoadError> {
     let Some(version) = wasm.strip_prefix(MAGIC) else {
         return Err(LoadError::NotWasm { plugin: plugin.to_owned(), found: beginning(wasm) });
     };

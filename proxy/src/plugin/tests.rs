@@ -4,6 +4,7 @@ mod bundled;
 mod commands;
 mod guest;
 mod hostile;
+mod inspect;
 mod loading;
 
 use std::path::Path;

@@ -6,7 +6,7 @@ use std::time::Duration;
 ///
 /// Control characters, line ends among them, and the characters that turn the direction of writing are
 /// escaped: what a guest writes stays one line, moves no cursor and pretends nothing.
-pub(super) fn printable(text: &str, max: usize) -> String {
+pub(crate) fn printable(text: &str, max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(max));
     for character in text.trim().chars() {
         if out.len() >= max {
@@ -44,7 +44,7 @@ pub(super) fn octets(octets: u64) -> String {
 }
 
 /// Octets in hexadecimal.
-pub(super) fn hex(octets: &[u8]) -> String {
+pub(crate) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 

@@ -18,6 +18,7 @@ mod messages;
 mod origin;
 mod other_servers;
 mod patience;
+mod plugin_tool;
 mod probe;
 mod real_server;
 mod routes;

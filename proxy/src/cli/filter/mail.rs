@@ -8,14 +8,14 @@ use crate::message::Message;
 const MAX_DEPTH: usize = 32;
 
 /// A mail as it stands in a file.
-pub(super) struct Mail {
+pub(in super::super) struct Mail {
     message: Message,
     bare_lf: bool,
 }
 
 impl Mail {
     /// Takes the octets of a file: a leading mbox `From ` line is dropped, LF becomes CRLF.
-    pub(super) fn new(mut octets: Vec<u8>) -> Self {
+    pub(in super::super) fn new(mut octets: Vec<u8>) -> Self {
         if octets.starts_with(b"From ") {
             let end = memchr::memchr(b'\n', &octets).map_or(octets.len(), |at| at + 1);
             octets.drain(..end);
@@ -28,7 +28,7 @@ impl Mail {
     }
 
     /// The message as POP3 would bring it.
-    pub(super) fn message(&self) -> Message {
+    pub(in super::super) fn message(&self) -> Message {
         self.message.clone()
     }
 

@@ -7,6 +7,9 @@ use serde::Serialize;
 use super::mail::Mail;
 use crate::filter::{Disposition, Outcome};
 
+/// Octets of a line that are shown.
+const LINE_MAX: usize = 4096;
+
 /// A report of one mail. The fields and their names are part of the command's contract.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -66,24 +69,32 @@ impl Report {
     pub(super) fn line(&self) -> String {
         let changed = if self.changed { ", changed" } else { "" };
         let reason = self.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        format!("{}: {}{changed}{reason}", self.mail, self.verdict)
+        harmless(&format!("{}: {}{changed}{reason}", self.mail, self.verdict))
     }
 
-    /// Several lines for people.
-    pub(super) fn text(&self) -> String {
+    /// Several lines for people, with what changed in the message below.
+    pub(super) fn text(&self, changes: Option<&str>) -> String {
         let mut text = self.line();
         for filter in &self.filters {
             let time = filter.microseconds as f64 / 1000.0;
-            let error = filter.error.as_deref().map(|error| format!("  {error}")).unwrap_or_default();
+            let error = filter.error.as_deref().map(|error| format!("  {}", harmless(error))).unwrap_or_default();
             let _ = write!(text, "\n  {:<16} {:<8} {time:>9.1} ms{error}", filter.name, filter.verdict);
             for finding in self.findings.iter().filter(|finding| finding.filter == filter.name) {
                 let points =
                     if finding.points == 0.0 { String::new() } else { format!(" ({:+} points)", finding.points) };
-                let _ = write!(text, "\n    {}{points}: {}", finding.symbol, finding.text);
+                let _ = write!(text, "\n    {}{points}: {}", finding.symbol, harmless(&finding.text));
             }
+        }
+        for line in changes.into_iter().flat_map(str::lines) {
+            let _ = write!(text, "\n  {line}");
         }
         text
     }
+}
+
+/// Text that came from a filter or a path, for a terminal.
+fn harmless(text: &str) -> String {
+    crate::plugin::printable(text, LINE_MAX)
 }
 
 impl From<crate::filter::Finding> for Finding {
