@@ -231,7 +231,7 @@ Content-Transfer-Encoding: base64\n\naGVs*bG8=\n\
         assert_eq!(thing.read_to_end(100).unwrap(), b"hello");
         assert_eq!(thing.header("content-transfer-encoding").as_deref(), Some("base64"));
         assert_eq!(inner.headers("Subject"), ["inner"]);
-        assert_eq!(message.raw_headers("received"), [b" one\n", b" two\n"].map(Vec::from));
+        assert_eq!(message.raw_headers("received"), [b" one\r\n", b" two\r\n"].map(Vec::from));
         assert!(thing.is_ambiguous());
         assert_eq!(inner.read_to_end(100).unwrap().trim_ascii(), b"inner text");
     }
