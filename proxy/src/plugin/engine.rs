@@ -189,7 +189,8 @@ mod tests {
         let engine = wasmtime::Engine::new(&on_demand()).unwrap();
         for (text, taken) in [
             ("(module (memory 1) (memory 1))", true),
-            ("(module (func (param externref)) (func (result v128) unreachable))", true),
+            ("(module (table 1 funcref) (func (param funcref)) (func (result v128) unreachable))", true),
+            ("(module (func (param externref)))", false),
             ("(module (memory i64 1))", false),
             ("(module (memory 1 1 shared))", false),
             ("(module (type (struct)))", false),

@@ -53,7 +53,7 @@ fn outcome(folder: &Path, grant: &str, target: &str) -> String {
     let report = ended.errors.lines().find(|line| line.starts_with('{')).unwrap_or_else(|| panic!("{}", ended.errors));
     let report: serde_json::Value = serde_json::from_str(report).expect("a line of JSON");
     let reason = report["reason"].as_str().unwrap_or_else(|| panic!("{report}: {}", ended.errors));
-    reason.strip_prefix(&format!("{target}: ")).unwrap_or_else(|| panic!("{reason}")).to_owned()
+    reason.strip_prefix(&format!("dial: {target}: ")).unwrap_or_else(|| panic!("{reason}")).to_owned()
 }
 
 #[test]
