@@ -10,6 +10,7 @@ use crate::error::{Error, Fault};
 use crate::filter::Filter;
 use crate::limits::Limits;
 use crate::listener::Listener;
+use crate::login::Login;
 use crate::names::Names;
 use crate::place::{Place, Source};
 use crate::route::Route;
@@ -221,13 +222,18 @@ impl Config {
     /// What a Kerberos exchange at the very beginning asks of the server's side.
     fn check_kpop(&self, top: &Section<'_>) {
         for listener in self.listeners.iter().filter(|listener| listener.kpop) {
-            let upstream = listener.upstream.as_ref().and_then(|name| self.upstream(name));
-            let Some(upstream) = upstream.filter(|upstream| upstream.tls == UpstreamTls::Stls) else { continue };
+            let Some(upstream) = listener.upstream.as_ref().and_then(|name| self.upstream(name)) else { continue };
             let name = &upstream.name;
-            let message = format!(
-                "`kpop = true` can't be had with upstream `{name}`: its `tls = \"stls\"` comes behind the greeting, and the Kerberos exchange before it"
-            );
-            let hint = format!("write `tls = \"implicit\"` or `tls = \"none\"` for `{name}`");
+            let (why, hint) = if upstream.tls == UpstreamTls::Stls {
+                let why = "`tls = \"stls\"` comes behind the greeting, and the Kerberos exchange before it";
+                (why, format!("write `tls = \"implicit\"` or `tls = \"none\"` for `{name}`"))
+            } else if upstream.login != Login::Relay {
+                let why = "`auth` needs a password of the client's, and behind Kerberos there is none";
+                (why, format!("remove `auth` from `{name}`"))
+            } else {
+                continue;
+            };
+            let message = format!("`kpop = true` can't be had with upstream `{name}`: its {why}");
             top.fault(&listener.kpop_place, message, hint);
         }
     }

@@ -257,6 +257,11 @@ fn what_belongs_together() {
             "`kpop = true` can't be had with upstream `mail`: its `tls = \"stls\"` comes behind the greeting, and the Kerberos exchange before it",
             "write `tls = \"implicit\"` or `tls = \"none\"` for `mail`",
         ),
+        (
+            format!("{REST}auth = \"apop\"\n").replace("[[listener]]", "[[listener]]\nkpop = true"),
+            "`kpop = true` can't be had with upstream `mail`: its `auth` needs a password of the client's, and behind Kerberos there is none",
+            "remove `auth` from `mail`",
+        ),
         (REST.replace("[[listener]]", "[[listeners]]"), "unknown key `listeners`", "did you mean `listener`?"),
         (
             listener("address = \"a:1\"\nupstream = \"mail\"\ntls = \"STARTTLS\""),

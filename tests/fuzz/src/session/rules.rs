@@ -226,7 +226,7 @@ impl Rules {
         assert!(!credential || proved || self.may_log_in(), "{shown} in clear");
         let before_login = match &command {
             Command::Extension { extension, .. } => extension.state != State::Transaction,
-            Command::Apop { .. } => self.secure || !self.policy.encryption_required,
+            Command::Apop { .. } => self.secure || !self.policy.encryption_required || self.policy.kpop,
             Command::Stls => self.policy.passes_stls && !self.secure,
             command => credential || matches!(command, Command::Capa | Command::Quit),
         };
