@@ -36,7 +36,12 @@ impl Upstream {
     /// If it is not there, or taken.
     #[must_use]
     pub fn listen_at(address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+        // A program that another test starts at this moment may still hold the listener that was closed just now.
+        let free = || match TcpListener::bind(address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => None,
+            bound => Some(bound.unwrap_or_else(|error| panic!("{address}: {error}"))),
+        };
+        let listener = poll(Instant::now() + PATIENCE, free).unwrap_or_else(|| panic!("{address} is taken"));
         listener.set_nonblocking(true).expect("a socket takes options");
         let address = listener.local_addr().expect("a bound socket has an address");
         Self { listener, address }
