@@ -94,6 +94,8 @@ pub struct Session {
     policy: Policy,
     fetch: FetchPolicy,
     phase: Phase,
+    /// It has been in its transaction state; what is still to be answered at the end belongs there.
+    admitted: bool,
     secure: bool,
     /// Credentials that wait for [`Event::Connected`] or [`Event::Verified`].
     pending: Option<Credentials>,
@@ -131,6 +133,7 @@ impl Session {
             policy,
             fetch: FetchPolicy::default(),
             phase: Phase::Connecting,
+            admitted: false,
             pending: None,
             welcome: Bytes::new(),
             apop: false,
@@ -172,7 +175,7 @@ impl Session {
     /// True from the login on.
     #[must_use]
     pub fn logged_in(&self) -> bool {
-        matches!(self.phase, Phase::Transaction)
+        self.admitted
     }
 
     /// One line of a list that is being read: what the client gets for it.

@@ -205,6 +205,7 @@ impl Session {
         }
         self.fetch = fetch;
         self.phase = Phase::Transaction;
+        self.admitted = true;
         self.bad = 0;
         vec![Effect::Client(std::mem::take(&mut self.welcome))]
     }
