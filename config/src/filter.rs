@@ -55,6 +55,8 @@ pub struct Filter {
     pub breaker: Breaker,
     /// Names of the headers that it writes, besides those that a bundled filter is known to write.
     pub writes: Vec<String>,
+    /// Whether it is configured once, where that is possible, instead of for each message.
+    pub snapshot: bool,
     /// What it can reach.
     pub grant: Grant,
     /// Files that the filter may read, by the name that it knows them by.
@@ -193,6 +195,7 @@ impl Filter {
             reads: Reads::default(),
             breaker: Breaker::default(),
             writes: Vec::new(),
+            snapshot: true,
             grant: Grant::default(),
             data: BTreeMap::new(),
             settings,
@@ -226,6 +229,7 @@ impl Filter {
             reads: section.get("reads").unwrap_or_default(),
             breaker: Breaker::read(&mut section),
             writes: read_writes(&mut section),
+            snapshot: section.get("snapshot").unwrap_or(true),
             grant: Grant::read(&mut section),
             data,
             settings,

@@ -27,6 +27,14 @@ pub struct Limits {
     pub spool_total: u64,
     /// Filtered messages that a session keeps for its client to ask again.
     pub kept_per_session: u64,
+    /// The file of a plugin.
+    pub plugin_size: u64,
+    /// The memory of a configured filter in a snapshot, and the code with it.
+    pub snapshot_size: u64,
+    /// Wall time for compiling a plugin, and for its snapshot.
+    pub compile_time: Duration,
+    /// Memory for the same.
+    pub compile_memory: u64,
     /// For each of: TCP connect, greeting, STLS, TLS handshake.
     pub connect: Duration,
     /// From the connection to the login.
@@ -54,6 +62,10 @@ impl Default for Limits {
             memory_total: 512 << 20,
             spool_total: 8 << 30,
             kept_per_session: 64 << 20,
+            plugin_size: 64 << 20,
+            snapshot_size: 128 << 20,
+            compile_time: Duration::from_secs(60),
+            compile_memory: 1 << 30,
             connect: Duration::from_secs(10),
             login: Duration::from_secs(60),
             idle: SHORTEST_IDLE,
@@ -71,6 +83,9 @@ impl Limits {
         let memory_total = octets("memory_total", default.memory_total);
         let spool_total = octets("spool_total", default.spool_total);
         let kept_per_session = octets("kept_per_session", default.kept_per_session);
+        let plugin_size = octets("plugin_size", default.plugin_size);
+        let snapshot_size = octets("snapshot_size", default.snapshot_size);
+        let compile_memory = octets("compile_memory", default.compile_memory);
         let limits = Self {
             sessions: section.at_least("sessions", 1).unwrap_or(default.sessions),
             sessions_per_address: section.at_least("sessions_per_address", 1).unwrap_or(default.sessions_per_address),
@@ -83,6 +98,10 @@ impl Limits {
             memory_total,
             spool_total,
             kept_per_session,
+            plugin_size,
+            snapshot_size,
+            compile_time: section.positive("compile_time").unwrap_or(default.compile_time),
+            compile_memory,
             connect: section.positive("connect").unwrap_or(default.connect),
             login: section.positive("login").unwrap_or(default.login),
             idle: section.get("idle").unwrap_or(default.idle),

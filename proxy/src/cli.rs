@@ -23,6 +23,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use logging::LogFormat;
 
+use crate::plugin::{COMPILE_COMMAND, Confinement};
+
 /// Ended as wanted.
 const DONE: u8 = 0;
 /// Failed while running.
@@ -60,6 +62,9 @@ enum Command {
     Plugin(plugin::Arguments),
     /// Look at what is held, release or delete it.
     Quarantine(QuarantineArguments),
+    /// What popgate starts itself with for compiling a plugin: an order on standard input, code on standard output.
+    #[command(hide = true, name = COMPILE_COMMAND)]
+    Compile(Confinement),
 }
 
 /// The configuration to use.
@@ -142,6 +147,10 @@ enum QuarantineAction {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // It bounds itself before it has a second thread.
+    if let Command::Compile(confinement) = arguments.command {
+        return crate::plugin::compile(confinement);
+    }
     let quiet = matches!(
         arguments.command,
         Command::Filter(_)
@@ -174,6 +183,8 @@ pub fn main() -> ExitCode {
             Command::Filter(filter) => filter::main(filter).await,
             Command::Plugin(arguments) => plugin::main(arguments).await,
             Command::Quarantine(QuarantineArguments { config, action }) => quarantine::main(&config, action),
+            // It has ended above.
+            Command::Compile(_) => DONE,
         }
     });
     // A filter or a spool write that is still under way must not hold the end up.

@@ -3,8 +3,8 @@
 //! wasmtime lives in this module alone. The way of a filter:
 //!
 //! ```text
-//! load:     source (octets, hash, pin) -> compiled (own cache of machine code) -> linked -> `configure` once, as a check
-//! message:  fresh instance -> `configure` -> `filter` -> verdict, edits and findings from the host's own record
+//! load:     source (octets, hash, pin) -> compiled (own cache, else the workshop) -> linked -> `configure`: a snapshot, or a check
+//! message:  fresh instance, configured -> `filter` -> verdict, edits and findings from the host's own record
 //! command:  fresh instance, the message as its input -> exit status -> verdict, its output as the edit
 //! ```
 //!
@@ -19,6 +19,7 @@
 //! trust in what a guest returns.
 
 mod catalogue;
+mod code;
 mod command;
 mod compiled;
 mod component;
@@ -41,11 +42,14 @@ mod source;
 mod text;
 mod ticker;
 mod v0_1;
+mod workshop;
 
 #[cfg(test)]
 mod tests;
 
-pub use catalogue::Catalogue;
+pub use catalogue::{Catalogue, Configuring, Loaded};
 pub use error::LoadError;
 pub use inspect::{Inspection, Kind, inspect};
 pub(crate) use text::{hex, printable};
+pub(crate) use workshop::COMMAND as COMPILE_COMMAND;
+pub use workshop::{Bounds, Compiler, Confinement, main as compile};

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::load::told_when;
 use super::server::{Lasting, Parts, StartError};
 use super::{DONE, run};
 
@@ -15,7 +16,8 @@ pub(super) async fn main(path: &Path) -> u8 {
 
 async fn check(path: &Path) -> Result<(), StartError> {
     let config = run::configuration(path)?;
-    Parts::load(&config, &mut Lasting::default(), None).await?;
+    let mut lasting = Lasting::default();
+    Parts::load(&config, &mut lasting, None).await?;
     println!("{} is good", path.display());
     for listener in &config.listeners {
         let target = listener.upstream.as_deref().unwrap_or("the user's route");
@@ -28,7 +30,8 @@ async fn check(path: &Path) -> Result<(), StartError> {
         let writes = filter.data.keys().cloned().collect::<Vec<_>>().join(", ");
         let data = if writes.is_empty() { String::new() } else { format!(", data {writes}") };
         let grant = if filter.grant.is_empty() { String::new() } else { format!(", may {}", filter.grant) };
-        println!("  filter   {:<16} loaded{data}{grant}", filter.name);
+        let configured = lasting.configuring(&filter.name).map(told_when).unwrap_or_default();
+        println!("  filter   {:<16} loaded{data}{grant}; {configured}", filter.name);
     }
     Ok(())
 }

@@ -3,18 +3,24 @@
 use std::sync::Arc;
 
 use popgate_config::{Config, Filter, Mode, OnError, Place, Plugin, Reads};
+use tokio::task::JoinSet;
+use tracing::info;
 
 use crate::filter::{Breaker, BreakerPolicy, Chain, Link, OnFailure, Only, Oversize, UserPredicate};
 use crate::message::{Budget, Limits};
-use crate::plugin::{Catalogue, LoadError};
+use crate::plugin::{Bounds, Catalogue, Compiler, Configuring, LoadError, Loaded, hex};
 
 /// The catalogue of a process: started with the first filter, kept for its whole life.
 #[derive(Default)]
-pub(super) struct Plugins(Option<Catalogue>);
+pub(super) struct Plugins {
+    catalogue: Option<Arc<Catalogue>>,
+    /// When the filters that were loaded last get their settings, by their names.
+    configuring: Vec<(String, Configuring)>,
+}
 
 impl Plugins {
-    fn catalogue(&mut self, config: &Config) -> Result<&Catalogue, LoadError> {
-        if self.0.is_none() {
+    fn catalogue(&mut self, config: &Config) -> Result<Arc<Catalogue>, LoadError> {
+        if self.catalogue.is_none() {
             let limits = &config.limits;
             let room = Limits {
                 memory: super::server::IN_MEMORY,
@@ -22,9 +28,15 @@ impl Plugins {
                 spool: super::server::spool(config),
             };
             let budget = Arc::new(Budget::new(limits.memory_total, limits.spool_total));
-            self.0 = Some(Catalogue::new(&config.state_dir)?.with_room(room, budget));
+            let catalogue = Catalogue::new(&config.state_dir, Compiler::this_program())?;
+            self.catalogue = Some(Arc::new(catalogue.with_room(room, budget)));
         }
-        self.0.as_ref().ok_or_else(|| LoadError::Engine("it did not start".into()))
+        self.catalogue.clone().ok_or_else(|| LoadError::Engine("it did not start".into()))
+    }
+
+    /// When a filter that was loaded last gets its settings.
+    pub(super) fn configuring(&self, filter: &str) -> Option<&Configuring> {
+        self.configuring.iter().find(|(name, _)| name == filter).map(|(_, configuring)| configuring)
     }
 
     /// Loads, checks and configures all filters.
@@ -33,9 +45,14 @@ impl Plugins {
     ///
     /// The text for the operator, with the place in the file.
     pub(super) async fn chain(&mut self, config: &Config) -> Result<Chain, String> {
-        let mut links = Vec::with_capacity(config.filters.len());
+        let mut loading = Vec::with_capacity(config.filters.len());
         for filter in &config.filters {
-            links.push(self.link(config, filter).await?);
+            loading.push((filter, self.begin(config, filter)));
+        }
+        self.configuring.clear();
+        let mut links = Vec::with_capacity(config.filters.len());
+        for (filter, loading) in loading {
+            links.push(self.end(config, filter, loading).await?);
         }
         Ok(Chain::new(links))
     }
@@ -46,11 +63,61 @@ impl Plugins {
     ///
     /// The text for the operator, with the place in the file.
     pub(super) async fn link(&mut self, config: &Config, filter: &Filter) -> Result<Link, String> {
-        let loaded = match self.catalogue(config) {
-            Ok(catalogue) => catalogue.load(filter).await,
-            Err(error) => Err(error),
+        let loading = self.begin(config, filter);
+        self.end(config, filter, loading).await
+    }
+
+    /// Starts to load a filter. It ends when nobody waits for it.
+    fn begin(&mut self, config: &Config, filter: &Filter) -> Loading {
+        let (catalogue, bounds, filter) = (self.catalogue(config), bounds(config), filter.clone());
+        let mut loading = JoinSet::new();
+        loading.spawn(async move { catalogue?.load(&filter, &bounds).await });
+        loading
+    }
+
+    async fn end(&mut self, config: &Config, filter: &Filter, mut loading: Loading) -> Result<Link, String> {
+        let loaded = match loading.join_next().await {
+            Some(Ok(loaded)) => loaded,
+            Some(Err(error)) => Err(LoadError::Engine(error.to_string())),
+            None => Err(LoadError::Engine("it was not loaded".into())),
         };
-        loaded.map(|loaded| link(filter, loaded)).map_err(|error| told(config, filter, &error))
+        let loaded = loaded.map_err(|error| told(config, filter, &error))?;
+        announce(filter, &loaded);
+        self.configuring.push((filter.name.clone(), loaded.configuring));
+        Ok(link(filter, loaded.filter))
+    }
+}
+
+/// A filter that is being loaded.
+type Loading = JoinSet<Result<Loaded, LoadError>>;
+
+fn bounds(config: &Config) -> Bounds {
+    let limits = &config.limits;
+    Bounds {
+        plugin_size: limits.plugin_size,
+        snapshot_size: limits.snapshot_size,
+        compile_time: limits.compile_time,
+        compile_memory: limits.compile_memory,
+    }
+}
+
+/// Tells the log which plugin this is, and what it may.
+fn announce(filter: &Filter, loaded: &Loaded) {
+    let plugin = match &filter.plugin {
+        Plugin::Bundled(name) => name.clone(),
+        Plugin::File(path) => path.display().to_string(),
+    };
+    let grant = if filter.grant.is_empty() { "none".to_owned() } else { filter.grant.to_string() };
+    let (filter, sha256, configured) = (&filter.name, hex(&loaded.sha256), told_when(&loaded.configuring));
+    info!(filter, plugin, sha256, grant, configured, "filter loaded");
+}
+
+/// When a filter gets its settings, in words.
+pub(super) fn told_when(configuring: &Configuring) -> String {
+    match configuring {
+        Configuring::Once => "configured once (snapshot)".into(),
+        Configuring::EachTime(reason) => format!("configured for each message: {reason}"),
+        Configuring::Program => "a program, started for each message".into(),
     }
 }
 

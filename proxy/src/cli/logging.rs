@@ -20,7 +20,7 @@ pub(super) fn start(format: LogFormat, level: Option<&str>, quiet: bool) -> Resu
         (Some(level), _) => EnvFilter::builder().parse(directives(level))?,
         (None, Some(level)) => EnvFilter::builder().parse(directives(&level))?,
         (None, None) if quiet => EnvFilter::new("warn"),
-        (None, None) => EnvFilter::new("info"),
+        (None, None) => EnvFilter::new(format!("{ENGINE},info")),
     };
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
@@ -30,7 +30,24 @@ pub(super) fn start(format: LogFormat, level: Option<&str>, quiet: bool) -> Resu
     Ok(())
 }
 
-/// A level alone is meant for popgate; what it is built on would drown it.
+/// The engine for filters opens a span for each call of a guest; those would stand in front of the guest's own lines.
+const ENGINE: &str = "wasmtime_wasi=warn,wiggle=warn";
+
+/// A level alone is meant for popgate; what it is built on would drown it. Where everything is asked for, the engine for
+/// filters is left out unless it is named.
 fn directives(level: &str) -> String {
-    if level.contains(['=', ',']) { level.to_owned() } else { format!("warn,popgate={level}") }
+    if level.contains(['=', ',']) { format!("{ENGINE},{level}") } else { format!("warn,popgate={level}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::directives;
+
+    #[test]
+    fn what_popgate_is_built_on_is_quiet_unless_it_is_named() {
+        assert_eq!(directives("debug"), "warn,popgate=debug");
+        let named = directives("info,wasmtime_wasi=trace");
+        // The last one counts.
+        assert!(named.ends_with("info,wasmtime_wasi=trace") && named.contains("wasmtime_wasi=warn,"));
+    }
 }

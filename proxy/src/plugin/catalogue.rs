@@ -1,27 +1,35 @@
-//! All filters that the configuration names: found, checked, compiled, linked, tried.
+//! All filters that the configuration names: found, checked, compiled, linked, configured.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use popgate_config::Filter as Configured;
+use popgate_config::Filter as Wanted;
 use wasmtime::component::Linker;
 
+use super::code::{Code, MachineCode};
 use super::command::{self, Command, CommandFilter};
-use super::compiled::{Code, Compiled};
-use super::component::{ComponentFilter, Misfit};
+use super::compiled::{Compiled, Kept, Key};
+use super::component::{ComponentFilter, Configured, Misfit};
 use super::data::DataFiles;
 use super::engine::Engine;
 use super::error::LoadError;
 use super::failure::REASON_MAX;
 use super::host::{Host, Profile};
+use super::inspect;
 use super::limits::Limits;
+use super::log::Log;
 use super::record::Room;
 use super::runner::Runner;
-use super::source::Source;
+use super::sandbox::Reach;
+use super::source::{Form, Source};
 use super::text;
 use super::v0_1::{self, Linked};
+use super::workshop::{Bounds, Compiler, Materials, Setting, Task, Workshop};
 use crate::filter::Filter;
 use crate::message;
+
+/// What snapshots are made with: another tool makes others. A test compares it with what is built in.
+const TOOL: &str = "wasmtime-wizer 48.0.8";
 
 /// Loads filters. There is one for the whole life of the process, since it holds the memory that all filters run in.
 pub struct Catalogue {
@@ -29,22 +37,45 @@ pub struct Catalogue {
     linker: Linker<Host>,
     programs: wasmtime::Linker<Host>,
     compiled: Compiled,
+    workshop: Workshop,
     room: Room,
 }
 
+/// A filter, and what is known about its plugin.
+pub struct Loaded {
+    /// The filter.
+    pub filter: Arc<dyn Filter>,
+    /// The SHA-256 of the plugin.
+    pub sha256: [u8; 32],
+    /// When it gets its settings.
+    pub configuring: Configuring,
+}
+
+/// When a filter gets its settings.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Configuring {
+    /// Once, when it was loaded: instances are made of a snapshot.
+    Once,
+    /// For each message, for this reason.
+    EachTime(String),
+    /// It is a program, and finds them in its environment.
+    Program,
+}
+
 impl Catalogue {
-    /// A catalogue that keeps compiled filters under `state_dir`.
+    /// A catalogue that keeps compiled filters under `state_dir`, and has them compiled by `compiler`.
     ///
     /// Makes the folder `compiled` there. Where that can't be done it goes on without, and logs a warning.
     ///
     /// # Errors
     /// [`LoadError::Engine`]: this system can't run filters.
-    pub fn new(state_dir: &Path) -> Result<Self, LoadError> {
+    pub fn new(state_dir: &Path, compiler: Compiler) -> Result<Self, LoadError> {
         let engine = Engine::start().map_err(|error| LoadError::Engine(error.to_string()))?;
         let linker = v0_1::linker(engine.wasmtime()).map_err(|error| LoadError::Engine(format!("{error:#}")))?;
         let programs = command::linker(engine.wasmtime()).map_err(|error| LoadError::Engine(format!("{error:#}")))?;
-        let compiled = Compiled::under(state_dir);
-        Ok(Self { engine: Arc::new(engine), linker, programs, compiled, room: Room::default() })
+        let (engine, compiled) = (Arc::new(engine), Compiled::under(state_dir));
+        let workshop = Workshop::new(compiler, Arc::clone(&engine));
+        Ok(Self { engine, linker, programs, compiled, workshop, room: Room::default() })
     }
 
     /// The same with another place for the messages that filters write: these limits, out of this budget.
@@ -59,26 +90,33 @@ impl Catalogue {
     ///
     /// # Errors
     /// See [`LoadError`].
-    pub async fn load(&self, filter: &Configured) -> Result<Arc<dyn Filter>, LoadError> {
-        let data = DataFiles::open(&filter.data)?;
-        let (plugin, wasm, code) = self.code(filter).await?;
-        let kind = self.link(&plugin, &code)?;
-        let profile = Profile {
-            name: filter.name.as_str().into(),
-            limits: Limits { timeout: filter.timeout, cpu: filter.cpu, memory: filter.memory },
-            grant: Arc::new(filter.grant.clone()),
-            data: Arc::new(data),
-            room: self.room.clone(),
+    pub async fn load(&self, wanted: &Wanted, bounds: &Bounds) -> Result<Loaded, LoadError> {
+        let found = Found::read(wanted, bounds).await?;
+        let kind = match found.source.form {
+            Form::Component if wanted.snapshot && found.is_filter => self.snapshot(wanted, &found, bounds).await?,
+            _ => {
+                let reason = "so the configuration has it".to_owned();
+                self.plain(&found, bounds, false).await.map(|(kind, _)| (kind, Configuring::EachTime(reason)))?
+            }
         };
-        let runner = Runner::new(Arc::clone(&self.engine), profile, wasm, filter.settings.to_string());
-        let linked = match kind {
-            Kind::Component(linked) => linked,
-            Kind::Command(_) if !filter.data.is_empty() => return Err(LoadError::CommandData { plugin }),
-            Kind::Command(command) => return Ok(Arc::new(CommandFilter::new(command, runner))),
+        let plugin = found.source.plugin.clone();
+        let runner = self.runner(wanted, &found);
+        let sha256 = found.source.sha256;
+        let (linked, configuring) = match kind {
+            (Kind::Component(linked), configuring) => (linked, configuring),
+            (Kind::Command(_), _) if !wanted.data.is_empty() => return Err(LoadError::CommandData { plugin }),
+            (Kind::Command(command), _) => {
+                let filter = Arc::new(CommandFilter::new(command, runner));
+                return Ok(Loaded { filter, sha256, configuring: Configuring::Program });
+            }
         };
-        let loaded = ComponentFilter::new(linked, runner);
-        match loaded.try_configure().await {
-            Ok(()) => Ok(Arc::new(loaded)),
+        if configuring == Configuring::Once {
+            let filter = Arc::new(ComponentFilter::new(linked, runner, Configured::Once));
+            return Ok(Loaded { filter, sha256, configuring });
+        }
+        let filter = ComponentFilter::new(linked, runner, Configured::EachTime);
+        match filter.try_configure().await {
+            Ok(()) => Ok(Loaded { filter: Arc::new(filter), sha256, configuring }),
             Err(Misfit::Settings(reason)) => {
                 Err(LoadError::Settings { plugin, reason: text::printable(&reason, REASON_MAX) })
             }
@@ -86,20 +124,132 @@ impl Catalogue {
         }
     }
 
-    /// The plugin's name, its hash and its code. Reading and compiling is done where a thread may be busy for long.
-    async fn code(&self, filter: &Configured) -> Result<(String, [u8; 32], Code), LoadError> {
-        let (engine, compiled, filter) = (Arc::clone(&self.engine), self.compiled.clone(), filter.clone());
-        let work = move || {
-            let source = Source::read(&filter)?;
-            match compiled.code(engine.wasmtime(), &source) {
-                Ok(code) => Ok((source.plugin, source.sha256, code)),
-                Err(error) => {
-                    let reason = text::printable(&format!("{error:#}"), REASON_MAX);
-                    Err(LoadError::Compile { plugin: source.plugin, reason })
-                }
+    fn runner(&self, wanted: &Wanted, found: &Found) -> Runner {
+        let profile = Profile {
+            name: wanted.name.as_str().into(),
+            limits: limits(wanted),
+            grant: Arc::new(wanted.grant.clone()),
+            data: Arc::clone(&found.data),
+            room: self.room.clone(),
+            reach: Reach::default(),
+        };
+        let files = [found.source.sha256, found.data_sha256];
+        Runner::new(Arc::clone(&self.engine), profile, &files, wanted.settings.to_string())
+    }
+
+    /// The plugin as it is. `instrumented`: such that a snapshot can be taken, or with the reason why not.
+    async fn plain(
+        &self,
+        found: &Found,
+        bounds: &Bounds,
+        instrumented: bool,
+    ) -> Result<(Kind, (MachineCode, String)), LoadError> {
+        let source = &found.source;
+        let (purpose, task) = match (source.form, instrumented) {
+            (Form::Program, _) => ("program", Task::Program),
+            (Form::Component, false) => ("component", Task::Component { instrumented }),
+            (Form::Component, true) => (TOOL, Task::Component { instrumented }),
+        };
+        let key = Key::new(self.engine.wasmtime(), purpose, &[&source.sha256]);
+        if let Some(Kept { note, code: Some(code) }) = self.compiled.find(&key)
+            && let Ok(loaded) = self.loaded(source.form, &code)
+        {
+            return Ok((self.link(&source.plugin, &loaded)?, (code, note)));
+        }
+        let (wasm, data) = (source.wasm.clone(), Arc::new(DataFiles::default()));
+        let materials = Materials { wasm, code: MachineCode::come_back(Vec::new()), data };
+        let plugin = || source.plugin.clone();
+        let made = self.workshop.make(*bounds, &self.compiled, task, materials).await;
+        let (product, _) = made.map_err(|died| LoadError::Compiler { plugin: plugin(), reason: died.to_string() })?;
+        let (code, note) = product.made.map_err(|reason| LoadError::Compile { plugin: plugin(), reason })?;
+        let loaded = self.loaded(source.form, &code);
+        let loaded = loaded.map_err(|reason| LoadError::Compile { plugin: plugin(), reason })?;
+        let kind = self.link(&source.plugin, &loaded)?;
+        self.compiled.keep(&key, &Kept { note: note.clone(), code: Some(code.clone()) });
+        Ok((kind, (code, note)))
+    }
+
+    /// The plugin, configured already if that can be, else as it is.
+    async fn snapshot(
+        &self,
+        wanted: &Wanted,
+        found: &Found,
+        bounds: &Bounds,
+    ) -> Result<(Kind, Configuring), LoadError> {
+        let (source, settings) = (&found.source, wanted.settings.to_string());
+        let limits = format!("{:?} {} {}", limits(wanted), bounds.snapshot_size, wanted.grant);
+        let parts: [&[u8]; 5] = [
+            &source.sha256,
+            &found.data_sha256,
+            settings.as_bytes(),
+            limits.as_bytes(),
+            env!("CARGO_PKG_VERSION").as_bytes(),
+        ];
+        let key = Key::new(self.engine.wasmtime(), &format!("{TOOL}, configured"), &parts);
+        let known = self.compiled.find(&key);
+        if let Some(Kept { code: Some(code), .. }) = &known
+            && let Ok(loaded) = self.loaded(Form::Component, code)
+        {
+            return Ok((self.link(&source.plugin, &loaded)?, Configuring::Once));
+        }
+        let (kind, (code, note)) = self.plain(found, bounds, true).await?;
+        let refused = match known {
+            _ if !note.is_empty() => Some(note),
+            Some(Kept { note, code: None }) => Some(note),
+            _ => None,
+        };
+        if let Some(reason) = refused {
+            return Ok((kind, Configuring::EachTime(reason)));
+        }
+        match self.taken(wanted, found, bounds, &key, code).await {
+            Ok(linked) => Ok((linked, Configuring::Once)),
+            Err(reason) => Ok((kind, Configuring::EachTime(reason))),
+        }
+    }
+
+    /// The plugin, configured; or why that can't be.
+    async fn taken(
+        &self,
+        wanted: &Wanted,
+        found: &Found,
+        bounds: &Bounds,
+        key: &Key,
+        code: MachineCode,
+    ) -> Result<Kind, String> {
+        let Limits { timeout, cpu, memory } = limits(wanted);
+        let setting = Setting {
+            name: wanted.name.clone(),
+            settings: wanted.settings.to_string(),
+            timeout,
+            cpu,
+            memory,
+            connect: wanted.grant.connect.clone(),
+            size_max: bounds.snapshot_size,
+        };
+        let materials = Materials { wasm: found.source.wasm.clone(), code, data: Arc::clone(&found.data) };
+        let made = self.workshop.make(*bounds, &self.compiled, Task::Snapshot(Box::new(setting)), materials).await;
+        let (product, data_sha256) = made.map_err(|died| died.to_string())?;
+        if data_sha256 != found.data_sha256 {
+            return Err("its data files change".into());
+        }
+        let code = match product.made {
+            Ok((code, _)) => code,
+            Err(reason) => {
+                self.compiled.keep(key, &Kept { note: reason.clone(), code: None });
+                return Err(reason);
             }
         };
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(LoadError::Engine(error.to_string())))
+        let loaded = self.loaded(Form::Component, &code)?;
+        let linked = self.link(&found.source.plugin, &loaded).map_err(|error| error.to_string())?;
+        self.compiled.keep(key, &Kept { note: String::new(), code: Some(code) });
+        let log = Log::new(wanted.name.as_str().into());
+        product.log.iter().for_each(|(level, line)| log.write(*level, line));
+        Ok(linked)
+    }
+
+    fn loaded(&self, form: Form, code: &MachineCode) -> Result<Code, String> {
+        Code::load(self.engine.wasmtime(), form, code)
+            .map_err(|error| text::printable(&format!("{error:#}"), REASON_MAX))
     }
 
     fn link(&self, plugin: &str, code: &Code) -> Result<Kind, LoadError> {
@@ -134,6 +284,35 @@ impl Catalogue {
     }
 }
 
+/// What a filter is made of.
+struct Found {
+    source: Source,
+    /// Whether the plugin exports the interface of filters.
+    is_filter: bool,
+    data: Arc<DataFiles>,
+    data_sha256: [u8; 32],
+}
+
+impl Found {
+    /// Reads it, where a thread may be busy for long.
+    async fn read(wanted: &Wanted, bounds: &Bounds) -> Result<Self, LoadError> {
+        let (wanted, size_max) = (wanted.clone(), bounds.plugin_size);
+        let work = move || {
+            let data = DataFiles::open(&wanted.data)?;
+            let source = Source::read(&wanted, size_max)?;
+            let data_sha256 = data.digest()?;
+            let exports = inspect::component_names(&source.wasm).map(|(_, exports)| exports).unwrap_or_default();
+            let is_filter = exports.iter().any(|name| name.starts_with(v0_1::TRACK));
+            Ok(Self { source, is_filter, data: Arc::new(data), data_sha256 })
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(LoadError::Engine(error.to_string())))
+    }
+}
+
+fn limits(wanted: &Wanted) -> Limits {
+    Limits { timeout: wanted.timeout, cpu: wanted.cpu, memory: wanted.memory }
+}
+
 /// A plugin whose imports are resolved.
 enum Kind {
     Component(Linked),
@@ -151,5 +330,15 @@ pub(super) fn is_command(plugin: &str, exports: Vec<String>) -> Result<bool, Loa
         Some(found) => Err(LoadError::OtherTrack { plugin, found: text::printable(found, 100) }),
         None if has(command::TRACK) => Ok(true),
         None => Err(LoadError::OtherWorld { plugin, exports }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn snapshots_are_told_apart_by_the_tool_that_is_built_in() {
+        let lock = include_str!("../../../Cargo.lock");
+        let (name, version) = super::TOOL.split_once(' ').unwrap();
+        assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"")));
     }
 }

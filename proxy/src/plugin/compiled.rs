@@ -1,7 +1,7 @@
 //! Machine code on disk, so that a plugin is compiled once and not at each start.
 //!
-//! Files are under `state_dir/compiled/`, one for each plugin and configuration of the engine. wasmtime trusts machine code
-//! blindly. So a file is used only if it lies in a folder that nobody else can write to, belongs to us, and
+//! Files are under `state_dir/compiled/`: one for each plugin and configuration of the engine, and one for each of its
+//! settings when it was configured once. wasmtime trusts machine code blindly. So a file is used only if it lies in a folder that nobody else can write to, belongs to us, and
 //! bears the digest of its content and purpose; whatever else is there is compiled again and replaced. What a plugin's author
 //! has compiled is never loaded, and a folder that can't be trusted costs time, nothing else.
 
@@ -12,22 +12,22 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::code::MachineCode;
+use super::text;
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
-use wasmtime::Module;
-use wasmtime::component::Component;
-
-use super::source::{Form, Source};
-use super::text;
 
 /// What a file begins with: the name and version of its form.
-const FORM: &[u8; 16] = b"popgate cwasm 2\n";
+const FORM: &[u8; 16] = b"popgate cwasm 3\n";
 
 /// Octets of the digest behind it.
 const DIGEST: usize = 32;
 
 /// Files that nobody has used for so long are removed: their plugin or their engine is no more.
 const KEEP: Duration = Duration::from_secs(60 * 24 * 60 * 60);
+
+/// Octets of all files. Each change of a filter's settings leaves a snapshot behind, of some megabytes as a rule.
+const ROOM: u64 = 2 << 30;
 
 /// How old the mark of a file's last use may grow before it is made anew.
 const MARK: Duration = Duration::from_secs(24 * 60 * 60);
@@ -52,80 +52,67 @@ impl Compiled {
         }
     }
 
-    /// The code of a plugin, from the folder or compiled.
-    ///
-    /// May take seconds of all processors.
+    /// What was kept under this key; none if nothing was, or nothing that can be trusted.
+    pub(super) fn find(&self, key: &Key) -> Option<Kept> {
+        let path = self.path(key)?;
+        match read(&path, key) {
+            Ok(kept) => Some(kept),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "a compiled filter is not as it was written; it is compiled again");
+                None
+            }
+        }
+    }
+
+    /// Keeps something under this key. Where that can't be done, a warning says so.
+    pub(super) fn keep(&self, key: &Key, kept: &Kept) {
+        let (Some(folder), Some(path)) = (&self.folder, self.path(key)) else { return };
+        if let Err(error) = store(folder, &path, key, kept).and_then(|()| shrink(folder, &path)) {
+            tracing::warn!(folder = %folder.display(), %error, "a compiled filter can't be kept");
+        }
+    }
+
+    /// A file without a name, for something that is under way.
     ///
     /// # Errors
-    /// The plugin can't be compiled.
-    pub(super) fn code(&self, engine: &wasmtime::Engine, source: &Source) -> wasmtime::Result<Code> {
-        match source.form {
-            Form::Component => self.machine_code(engine, source).map(Code::Component),
-            Form::Program => self.machine_code(engine, source).map(Code::Program),
+    /// The disk is full, or worse.
+    pub(super) fn scratch(&self) -> io::Result<File> {
+        match &self.folder {
+            Some(folder) => tempfile::tempfile_in(folder),
+            None => tempfile::tempfile(),
         }
     }
 
-    fn machine_code<C: MachineCode>(&self, engine: &wasmtime::Engine, source: &Source) -> wasmtime::Result<C> {
-        let key = key(engine, source);
-        let Some(folder) = &self.folder else { return C::compile(engine, &source.wasm) };
-        let path = folder.join(format!("{}.cwasm", text::hex(&key)));
-        if let Some(code) = load(engine, &path, &key) {
-            return Ok(code);
-        }
-        let code = C::compile(engine, &source.wasm)?;
-        if let Err(error) = store(folder, &path, &key, &code) {
-            tracing::warn!(folder = %folder.display(), error = format!("{error:#}"), "a compiled filter can't be kept");
-        }
-        Ok(code)
+    fn path(&self, key: &Key) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join(format!("{}.cwasm", text::hex(&key.0))))
     }
 }
 
-/// Machine code, ready to be linked.
-pub(super) enum Code {
-    Component(Component),
-    Program(Module),
+/// Code, and what there is to say about it.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    /// Empty, or why something could not be done.
+    pub(super) note: String,
+    /// None if that is all that there is to say.
+    pub(super) code: Option<MachineCode>,
 }
 
-/// What wasmtime makes of WebAssembly.
-trait MachineCode: Sized {
-    fn compile(engine: &wasmtime::Engine, wasm: &[u8]) -> wasmtime::Result<Self>;
+/// What is kept: of what it was made, for what, and for which engine (version, processor, settings).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Key([u8; 32]);
 
-    fn serialize(&self) -> wasmtime::Result<Vec<u8>>;
-
-    /// # Safety
-    /// The octets are those of [`Self::serialize`], unchanged.
-    #[allow(unsafe_code, reason = "wasmtime can't check machine code; the argument stands at the call")]
-    unsafe fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Self>;
-}
-
-macro_rules! machine_code {
-    ($($kind:ty),*) => {$(
-        impl MachineCode for $kind {
-            fn compile(engine: &wasmtime::Engine, wasm: &[u8]) -> wasmtime::Result<Self> {
-                Self::from_binary(engine, wasm)
-            }
-
-            fn serialize(&self) -> wasmtime::Result<Vec<u8>> {
-                self.serialize()
-            }
-
-            #[allow(unsafe_code, reason = "wasmtime can't check machine code; the argument stands at the call")]
-            unsafe fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Self> {
-                // SAFETY: as the caller promises.
-                unsafe { Self::deserialize(engine, code) }
-            }
+impl Key {
+    /// The key for a purpose, and all that decides what comes out.
+    pub(super) fn new(engine: &wasmtime::Engine, purpose: &str, parts: &[&[u8]]) -> Self {
+        let mut hasher = Sha256Hasher(Sha256::new());
+        for part in [purpose.as_bytes()].iter().chain(parts) {
+            hasher.0.update((part.len() as u64).to_be_bytes());
+            hasher.0.update(part);
         }
-    )*};
-}
-
-machine_code!(Component, Module);
-
-/// Which machine code is meant: of what, and for which engine (version, processor, settings).
-fn key(engine: &wasmtime::Engine, source: &Source) -> [u8; 32] {
-    let mut hasher = Sha256Hasher(Sha256::new_with_prefix(source.sha256));
-    (source.form == Form::Program).hash(&mut hasher);
-    engine.precompile_compatibility_hash().hash(&mut hasher);
-    hasher.0.finalize().into()
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        Self(hasher.0.finalize().into())
+    }
 }
 
 struct Sha256Hasher(Sha256);
@@ -174,28 +161,8 @@ fn sweep(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The component in a file; none if there is no file, or none that can be trusted.
-#[allow(unsafe_code, reason = "wasmtime can't check machine code; the argument stands at the call")]
-fn load<C: MachineCode>(engine: &wasmtime::Engine, path: &Path, key: &[u8; 32]) -> Option<C> {
-    let code = match read(path, key) {
-        Ok(code) => code,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(error) => {
-            tracing::warn!(file = %path.display(), %error, "a compiled filter is not as it was written; it is compiled again");
-            return None;
-        }
-    };
-    // SAFETY: these octets are what `serialize` of the same kind gave to `store`, of this or an earlier process of ours. The
-    // folder was made for, belongs to and is open to our user alone, and so is the file (`prepare`, `read`), so nobody
-    // else has written it. They were checked after they had been read into memory of our own, so they do not
-    // change any more. The digest covers them whole, together with the key, so they are neither damaged nor meant for
-    // another plugin, another version or configuration of wasmtime (which checks the latter again), or another processor.
-    let code = unsafe { C::deserialize(engine, &code) };
-    code.inspect_err(|error| tracing::warn!(file = %path.display(), %error, "a compiled filter can't be used")).ok()
-}
-
 /// Reads a file and checks whose it is and that it is whole.
-fn read(path: &Path, key: &[u8; 32]) -> io::Result<Vec<u8>> {
+fn read(path: &Path, key: &Key) -> io::Result<Kept> {
     let invalid = |text| Err(io::Error::new(io::ErrorKind::InvalidData, text));
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
@@ -212,7 +179,24 @@ fn read(path: &Path, key: &[u8; 32]) -> io::Result<Vec<u8>> {
     }
     mark_used(&file, metadata.modified()?);
     code.drain(..FORM.len() + DIGEST);
-    Ok(code)
+    Kept::from_octets(code).map_or_else(|| invalid("it is of another form"), Ok)
+}
+
+impl Kept {
+    /// Its note behind the note's length, then the code.
+    fn to_octets(&self) -> Vec<u8> {
+        let code = self.code.as_ref().map(MachineCode::octets).unwrap_or_default();
+        [&(self.note.len() as u64).to_be_bytes(), self.note.as_bytes(), code].concat()
+    }
+
+    fn from_octets(mut octets: Vec<u8>) -> Option<Self> {
+        let (length, rest) = octets.split_first_chunk()?;
+        let length = usize::try_from(u64::from_be_bytes(*length)).ok()?;
+        let note = String::from_utf8(rest.get(..length)?.to_vec()).ok()?;
+        octets.drain(..size_of::<u64>() + length);
+        let code = (!octets.is_empty()).then(|| MachineCode::come_back(octets));
+        Some(Self { note, code })
+    }
 }
 
 /// Lets a file live on. Where that is not possible it is compiled again some day.
@@ -223,21 +207,43 @@ fn mark_used(file: &File, used: SystemTime) {
     }
 }
 
-fn digest(key: &[u8; 32], code: &[u8]) -> [u8; 32] {
-    let mut digest = Sha256::new_with_prefix(key);
-    digest.update(code);
+fn digest(key: &Key, content: &[u8]) -> [u8; 32] {
+    let mut digest = Sha256::new_with_prefix(key.0);
+    digest.update(content);
     digest.finalize().into()
 }
 
 /// Writes a file under a temporary name, mode 0600, and gives it its own when it is on disk.
-fn store(folder: &Path, path: &Path, key: &[u8; 32], code: &impl MachineCode) -> wasmtime::Result<()> {
-    let code = code.serialize()?;
+fn store(folder: &Path, path: &Path, key: &Key, kept: &Kept) -> io::Result<()> {
+    let content = kept.to_octets();
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
     file.write_all(FORM)?;
-    file.write_all(&digest(key, &code))?;
-    file.write_all(&code)?;
+    file.write_all(&digest(key, &content))?;
+    file.write_all(&content)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
+    Ok(())
+}
+
+/// Makes room: those go first that have not been used for longest, and `newest` never.
+fn shrink(folder: &Path, newest: &Path) -> io::Result<()> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        // Another process may have removed it.
+        if let Ok(metadata) = entry.metadata() {
+            files.push((metadata.modified()?, metadata.len(), entry.path()));
+        }
+    }
+    files.sort();
+    let mut sum: u64 = files.iter().map(|(_, size, _)| size).sum();
+    for (_, size, path) in files.iter().filter(|(.., path)| path != newest) {
+        if sum <= ROOM {
+            break;
+        }
+        let _ = fs::remove_file(path);
+        sum -= size;
+    }
     Ok(())
 }
 
@@ -248,11 +254,12 @@ mod tests {
     use super::*;
     use crate::plugin::engine::Engine;
 
-    fn source() -> Source {
-        // The smallest component: magic, version, layer.
-        let wasm = b"\0asm\x0d\0\x01\0".to_vec();
-        let sha256 = Sha256::digest(&wasm).into();
-        Source { plugin: "empty".into(), form: Form::Component, wasm, sha256 }
+    fn key(purpose: &str) -> Key {
+        Key::new(Engine::start().unwrap().wasmtime(), purpose, &[])
+    }
+
+    fn kept() -> Kept {
+        Kept { note: "why".into(), code: Some(MachineCode::come_back(vec![7; 100])) }
     }
 
     fn only_file(state_dir: &Path) -> PathBuf {
@@ -264,39 +271,37 @@ mod tests {
     #[test]
     fn code_is_kept_for_ourselves_alone_and_used_again() {
         let folder = tempfile::tempdir().unwrap();
-        let engine = Engine::start().unwrap();
-        let (engine, source) = (engine.wasmtime(), source());
         let compiled = Compiled::under(folder.path());
-        compiled.code(engine, &source).unwrap();
+        let purpose = key("test");
+        compiled.keep(&purpose, &kept());
         let path = only_file(folder.path());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
-        assert!(load::<Component>(engine, &path, &key(engine, &source)).is_some());
-        assert!(load::<Component>(engine, &path, &[0; 32]).is_none(), "a file is for one purpose only");
+        let found = compiled.find(&purpose).unwrap();
+        assert_eq!((&*found.note, found.code.unwrap().octets()), ("why", &[7; 100][..]));
+        assert!(read(&path, &key("other")).is_err(), "a file is for one purpose only");
     }
 
     #[test]
-    fn whatever_was_touched_is_compiled_again() {
+    fn whatever_was_touched_is_not_used() {
         let folder = tempfile::tempdir().unwrap();
-        let engine = Engine::start().unwrap();
-        let (engine, source) = (engine.wasmtime(), source());
         let compiled = Compiled::under(folder.path());
-        compiled.code(engine, &source).unwrap();
+        let key = key("test");
+        compiled.keep(&key, &kept());
         let path = only_file(folder.path());
         let whole = fs::read(&path).unwrap();
-        let key = key(engine, &source);
         for touched in [Vec::new(), whole[..47].to_vec(), whole[..whole.len() - 1].to_vec(), {
             let mut flipped = whole.clone();
             flipped[whole.len() / 2] ^= 1;
             flipped
         }] {
             fs::write(&path, touched).unwrap();
-            assert!(load::<Component>(engine, &path, &key).is_none());
-            compiled.code(engine, &source).unwrap();
-            assert!(load::<Component>(engine, &path, &key).is_some());
+            assert!(compiled.find(&key).is_none());
+            compiled.keep(&key, &kept());
+            assert!(compiled.find(&key).is_some());
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(load::<Component>(engine, &path, &key).is_none(), "a file that others can open is not trusted");
+        assert!(compiled.find(&key).is_none(), "a file that others can open is not trusted");
     }
 
     #[test]
@@ -307,8 +312,9 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         let compiled = Compiled::under(folder.path());
         assert!(compiled.folder.is_none());
-        compiled.code(Engine::start().unwrap().wasmtime(), &source()).unwrap();
+        compiled.keep(&key("test"), &kept());
         assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+        assert!(compiled.scratch().is_ok());
     }
 
     #[test]
@@ -322,5 +328,21 @@ mod tests {
         }
         Compiled::under(folder.path());
         assert!(only_file(folder.path()).ends_with("new.cwasm"));
+    }
+
+    #[test]
+    fn too_much_makes_room_for_what_is_new() {
+        let folder = tempfile::tempdir().unwrap();
+        let compiled = Compiled::under(folder.path());
+        for (name, hours) in [("older.cwasm", 2), ("old.cwasm", 1)] {
+            // Files of holes.
+            let file = File::create(folder.path().join("compiled").join(name)).unwrap();
+            file.set_len(ROOM / 2).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_hours(hours)).unwrap();
+        }
+        compiled.keep(&key("test"), &kept());
+        let left: Vec<_> = fs::read_dir(folder.path().join("compiled")).unwrap().flatten().collect();
+        assert_eq!(left.len(), 2);
+        assert!(left.iter().all(|entry| entry.file_name() != "older.cwasm"));
     }
 }

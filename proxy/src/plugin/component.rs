@@ -16,6 +16,16 @@ use crate::filter::{Decision, Failure, Filter, Input, Verdict};
 pub(super) struct ComponentFilter {
     linked: Linked,
     runner: Runner,
+    configured: Configured,
+}
+
+/// When a filter gets its settings.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Configured {
+    /// Beforehand: a fresh instance has them.
+    Once,
+    /// For each message.
+    EachTime,
 }
 
 /// Why a filter is not fit to be loaded.
@@ -27,8 +37,8 @@ pub(super) enum Misfit {
 }
 
 impl ComponentFilter {
-    pub(super) fn new(linked: Linked, runner: Runner) -> Self {
-        Self { linked, runner }
+    pub(super) fn new(linked: Linked, runner: Runner, configured: Configured) -> Self {
+        Self { linked, runner, configured }
     }
 
     /// Configures an instance once, to see that it can be done.
@@ -78,9 +88,12 @@ impl ComponentFilter {
 
     /// A fresh instance that is configured, or the reason why it refuses to be.
     ///
-    /// The one place that knows how an instance gets its settings; a snapshot of a configured instance would stand here.
+    /// The one place that knows how an instance gets its settings.
     async fn configured(&self, store: &mut Store<Host>) -> wasmtime::Result<Result<Guest, String>> {
         let guest = self.linked.instantiate(store).await?;
+        if self.configured == Configured::Once {
+            return Ok(Ok(guest));
+        }
         Ok(guest.configure(store, &self.runner.settings).await?.map(|()| guest))
     }
 }

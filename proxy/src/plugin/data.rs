@@ -4,22 +4,26 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::OFlags;
+use sha2::{Digest, Sha256};
 
 use super::error::LoadError;
 use super::limits::CHUNK_MAX;
 
 /// Data files by their names in the configuration.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct DataFiles(BTreeMap<String, DataFile>);
 
 #[derive(Debug)]
 struct DataFile {
-    file: File,
+    file: Arc<File>,
+    /// Where it begins: several may stand in one file of the system.
+    start: u64,
     size: u64,
 }
 
@@ -34,6 +38,53 @@ impl DataFiles {
             Err(source) => Err(LoadError::DataFile { name: name.clone(), path: path.clone(), source }),
         };
         paths.iter().map(open).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Files that stand one behind the other in a file of the system, from `start` on.
+    pub(super) fn within(file: &Arc<File>, mut start: u64, sizes: Vec<(String, u64)>) -> Self {
+        let place = |(name, size)| {
+            let file = DataFile { file: Arc::clone(file), start, size };
+            start = start.saturating_add(size);
+            (name, file)
+        };
+        Self(sizes.into_iter().map(place).collect())
+    }
+
+    /// Names and sizes, in the order of [`Self::copy`].
+    pub(super) fn sizes(&self) -> Vec<(String, u64)> {
+        self.0.iter().map(|(name, file)| (name.clone(), file.size)).collect()
+    }
+
+    /// Writes the content of all files, one behind the other, and gives a digest of names and content.
+    ///
+    /// # Errors
+    /// A file has become shorter, or the disk fails.
+    pub(super) fn copy(&self, to: &mut impl Write) -> io::Result<[u8; 32]> {
+        let mut digest = Sha256::new();
+        for (name, file) in &self.0 {
+            digest.update((name.len() as u64).to_be_bytes());
+            digest.update(name);
+            digest.update(file.size.to_be_bytes());
+            let mut offset = 0;
+            while offset < file.size {
+                let octets = file.read(offset, CHUNK_MAX as u32)?;
+                if octets.is_empty() {
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it has become shorter meanwhile"));
+                }
+                to.write_all(&octets)?;
+                digest.update(&octets);
+                offset += octets.len() as u64;
+            }
+        }
+        Ok(digest.finalize().into())
+    }
+
+    /// The digest of names and content.
+    ///
+    /// # Errors
+    /// As [`Self::copy`].
+    pub(super) fn digest(&self) -> Result<[u8; 32], LoadError> {
+        self.copy(&mut io::sink()).map_err(LoadError::DataContent)
     }
 
     /// Octets of the file of this name.
@@ -62,7 +113,7 @@ impl DataFile {
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
         }
-        Ok(Self { file, size: metadata.len() })
+        Ok(Self { file: Arc::new(file), start: 0, size: metadata.len() })
     }
 
     fn read(&self, offset: u64, length: u32) -> io::Result<Vec<u8>> {
@@ -70,7 +121,7 @@ impl DataFile {
         let mut octets = vec![0; left.min(length as usize).min(CHUNK_MAX)];
         let mut filled = 0;
         while filled < octets.len() {
-            match self.file.read_at(&mut octets[filled..], offset + filled as u64) {
+            match self.file.read_at(&mut octets[filled..], self.start + offset + filled as u64) {
                 // Somebody has cut the file short.
                 Ok(0) => break,
                 Ok(read) => filled += read,
@@ -101,6 +152,24 @@ mod tests {
             assert_eq!(files.read("list", offset, length).unwrap().len(), expected);
         }
         assert!(files.read("other", 0, 1).unwrap().is_empty());
+    }
+
+    #[test]
+    fn files_in_a_row_are_read_as_if_they_were_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["one", "two"].map(|name| (name.to_owned(), folder.path().join(name)));
+        for (name, path) in &paths {
+            std::fs::write(path, format!("content of {name}")).unwrap();
+        }
+        let files = DataFiles::open(&BTreeMap::from(paths)).unwrap();
+        let mut row = Vec::from(*b"before");
+        let digest = files.copy(&mut row).unwrap();
+        let path = folder.path().join("row");
+        std::fs::write(&path, &row).unwrap();
+        let row = DataFiles::within(&Arc::new(File::open(path).unwrap()), 6, files.sizes());
+        assert_eq!(row.read("one", 0, 100).unwrap(), b"content of one");
+        assert_eq!(row.read("two", 11, 100).unwrap(), b"two");
+        assert_eq!(row.copy(&mut io::sink()).unwrap(), digest);
     }
 
     #[test]

@@ -50,8 +50,18 @@ const KEEP_RESIDENT_BLINDLY: usize = 64 * 1024;
 /// The engine, its clock, and the places for guests.
 pub(super) struct Engine {
     wasmtime: wasmtime::Engine,
+    kind: Kind,
     ticker: Ticker,
     places: Arc<Semaphore>,
+}
+
+/// How an engine takes memory for guests. Machine code for one kind does not run in the other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    /// Out of address space that was reserved beforehand.
+    Roomy,
+    /// As little as need be.
+    Narrow,
 }
 
 /// The engine can't be started.
@@ -75,16 +85,41 @@ impl Engine {
     /// # Errors
     /// wasmtime does not run on this system, or there is no thread for the clock.
     pub(super) fn start() -> Result<Self, EngineError> {
-        let places = places();
-        let wasmtime = wasmtime::Engine::new(&pooled(places as u32)).or_else(|error| {
-            tracing::warn!(
-                error = format!("{error:#}"),
-                "no address space for a pool of filter instances (a limit as by `ulimit -v`?); filters run more slowly"
-            );
-            wasmtime::Engine::new(&on_demand()).map_err(EngineError::Wasmtime)
-        })?;
+        let roomy = wasmtime::Engine::new(&pooled(places() as u32));
+        let (wasmtime, kind) = match roomy {
+            Ok(engine) => (engine, Kind::Roomy),
+            Err(error) => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "no address space for a pool of filter instances (a limit as by `ulimit -v`?); filters run more slowly"
+                );
+                let engine = wasmtime::Engine::new(&narrow()).map_err(EngineError::Wasmtime)?;
+                (engine, Kind::Narrow)
+            }
+        };
+        Self::around(wasmtime, kind)
+    }
+
+    /// An engine that compiles for one of this kind, and runs a guest or two: it reserves nothing.
+    ///
+    /// # Errors
+    /// As [`Engine::start`].
+    pub(super) fn to_compile_for(kind: Kind) -> Result<Self, EngineError> {
+        let config = match kind {
+            Kind::Roomy => common(),
+            Kind::Narrow => narrow(),
+        };
+        Self::around(wasmtime::Engine::new(&config).map_err(EngineError::Wasmtime)?, kind)
+    }
+
+    fn around(wasmtime: wasmtime::Engine, kind: Kind) -> Result<Self, EngineError> {
         let ticker = Ticker::start(wasmtime.weak(), ticker::QUIET)?;
-        Ok(Self { wasmtime, ticker, places: Arc::new(Semaphore::new(places)) })
+        Ok(Self { wasmtime, kind, ticker, places: Arc::new(Semaphore::new(places())) })
+    }
+
+    /// How it takes memory.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// The engine itself.
@@ -133,7 +168,7 @@ fn pooled(places: u32) -> Config {
 }
 
 /// For systems with little address space: memories are no larger than they have to be, and are moved when they grow.
-fn on_demand() -> Config {
+fn narrow() -> Config {
     let mut config = common();
     config
         .allocation_strategy(InstanceAllocationStrategy::OnDemand)
@@ -185,8 +220,24 @@ mod tests {
     }
 
     #[test]
+    fn code_of_an_engine_that_compiles_runs_in_the_one_that_it_compiles_for() {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let hash = |engine: &wasmtime::Engine| {
+            let mut hasher = DefaultHasher::new();
+            engine.precompile_compatibility_hash().hash(&mut hasher);
+            hasher.finish()
+        };
+        let roomy = wasmtime::Engine::new(&pooled(8)).unwrap();
+        let narrow = wasmtime::Engine::new(&narrow()).unwrap();
+        for (kind, engine) in [(Kind::Roomy, &roomy), (Kind::Narrow, &narrow)] {
+            assert_eq!(hash(Engine::to_compile_for(kind).unwrap().wasmtime()), hash(engine));
+        }
+        assert_ne!(hash(&roomy), hash(&narrow));
+    }
+
+    #[test]
     fn what_the_engine_takes_is_known_without_it() {
-        let engine = wasmtime::Engine::new(&on_demand()).unwrap();
+        let engine = wasmtime::Engine::new(&narrow()).unwrap();
         for (text, taken) in [
             ("(module (memory 1) (memory 1))", true),
             ("(module (table 1 funcref) (func (param funcref)) (func (result v128) unreachable))", true),
@@ -209,6 +260,6 @@ mod tests {
 
     #[test]
     fn the_engine_for_little_address_space_starts_too() {
-        assert!(wasmtime::Engine::new(&on_demand()).is_ok());
+        assert!(wasmtime::Engine::new(&narrow()).is_ok());
     }
 }

@@ -102,12 +102,23 @@ pub enum LoadError {
         /// What the system says.
         source: io::Error,
     },
+    /// A data file that is open can't be read.
+    #[error("a data file can't be read: {0}")]
+    DataContent(io::Error),
     /// The component is broken, incomplete, or uses something that is not supported.
     #[error("`{plugin}` can't be used: {reason}")]
     Compile {
         /// The plugin as the configuration names it.
         plugin: String,
         /// What the compiler or the linker says.
+        reason: String,
+    },
+    /// Compiling it takes more than it may, or the process that does so has died.
+    #[error("`{plugin}` can't be used: {reason}")]
+    Compiler {
+        /// The plugin as the configuration names it.
+        plugin: String,
+        /// What became of it.
         reason: String,
     },
     /// The filter does not accept its settings.
@@ -142,9 +153,14 @@ impl LoadError {
                 Some("relative paths start at the folder of the configuration file".into())
             }
             Self::Unreadable { .. } => Some("the file must be readable for the user that popgate runs as".into()),
-            Self::TooLarge { .. } => {
-                Some("build it without debug information, for example with `strip = true` in the profile".into())
-            }
+            Self::TooLarge { .. } => Some(
+                "build it without debug information, for example with `strip = true` in the profile; `plugin_size` below \
+                 `[limits]` is the bound"
+                    .into(),
+            ),
+            Self::Compiler { .. } => Some(
+                "if you trust the plugin, raise `compile_time` or `compile_memory` below `[limits]`; else tell its author".into(),
+            ),
             Self::NotWasm { .. } => Some("name the `.wasm` file that the build of the filter has made".into()),
             Self::CoreModule { .. } => Some(
                 "a core module is a program for WASI (`_start`), or brings the description of the filter's world along; it imports \
@@ -165,7 +181,7 @@ impl LoadError {
             Self::UnknownBundled { known, .. } => {
                 Some(format!("bundled are {}; a file is named by a path that ends in `.wasm`", known.join(", ")))
             }
-            Self::DataFile { .. } => Some("see `data` of this filter".into()),
+            Self::DataFile { .. } | Self::DataContent(_) => Some("see `data` of this filter".into()),
             Self::Compile { .. } => Some("build the filter again, or tell its author".into()),
             Self::Settings { .. } => Some("see `[filter.config]` of this filter".into()),
             Self::Configure { .. } => Some(

@@ -18,7 +18,7 @@ use super::log::{Level, Log};
 use super::meter::{CpuMeter, MemoryMeter};
 use super::pipe::Pipes;
 use super::record::{Record, Room};
-use super::sandbox;
+use super::sandbox::{self, Reach};
 use crate::filter::{Finding, Input};
 use crate::message::{Content, Edit, Message, Part};
 
@@ -31,6 +31,7 @@ pub(super) struct Profile {
     pub(super) grant: Arc<Grant>,
     pub(super) data: Arc<DataFiles>,
     pub(super) room: Room,
+    pub(super) reach: Reach,
 }
 
 /// The host of one guest.
@@ -54,12 +55,14 @@ pub(super) struct Host {
 impl Host {
     /// The host of a guest that is to examine `input`, or to be configured only.
     pub(super) fn new(profile: &Profile, input: Option<Input>) -> Self {
-        Self::with_wasi(profile, input, |log| sandbox::closed(log, &profile.grant))
+        Self::with_wasi(profile, input, |log| sandbox::closed(log, &profile.grant, &profile.reach))
     }
 
     /// The host of a command.
     pub(super) fn command(profile: &Profile, pipes: Pipes) -> Self {
-        Self::with_wasi(profile, None, |log| sandbox::command(log, &profile.grant, &profile.name, pipes))
+        Self::with_wasi(profile, None, |log| {
+            sandbox::command(log, &profile.grant, &profile.reach, &profile.name, pipes)
+        })
     }
 
     /// The host of a program for WASI 0.1.
@@ -93,6 +96,11 @@ impl Host {
             calls: 0,
             contents: Contents::default(),
         }
+    }
+
+    /// Handles that the guest has not given back.
+    pub(super) fn open_handles(&mut self) -> usize {
+        self.wasi_table.iter_mut().count() + self.contents.open.len()
     }
 
     fn called(&mut self) -> Result<(), Exceeded> {

@@ -19,6 +19,7 @@ use super::failure::REASON_MAX;
 use super::known::Known;
 use super::source::{self, Form};
 use super::text;
+use super::workshop::Bounds;
 
 /// Names that are listed of each kind; hostile files have many.
 const NAMES_MAX: usize = 1_000;
@@ -88,7 +89,7 @@ impl Kind {
 /// # Errors
 /// [`LoadError::Unreadable`], [`LoadError::TooLarge`] or [`LoadError::NotWasm`]: there is nothing to look at.
 pub fn inspect(path: &Path) -> Result<Inspection, LoadError> {
-    let (name, wasm) = source::octets(&Plugin::File(path.to_owned()))?;
+    let (name, wasm) = source::octets(&Plugin::File(path.to_owned()), Bounds::default().plugin_size)?;
     let mut found = Inspection {
         kind: Kind::Other,
         track: None,
@@ -206,7 +207,7 @@ fn functions(types: &Types, interface: Option<&ComponentItem>) -> Vec<String> {
     functions.map(|(name, _)| name.clone()).collect()
 }
 
-type Names = (Vec<String>, Vec<String>);
+pub(super) type Names = (Vec<String>, Vec<String>);
 
 fn module_names(module: &[u8]) -> wasmparser::Result<Names> {
     let (mut imports, mut exports) = (Vec::new(), Vec::new());
@@ -230,7 +231,7 @@ fn module_names(module: &[u8]) -> wasmparser::Result<Names> {
 }
 
 /// The names of the outermost component. All of them: one that is not looked at could be the one that matters.
-fn component_names(component: &[u8]) -> wasmparser::Result<Names> {
+pub(super) fn component_names(component: &[u8]) -> wasmparser::Result<Names> {
     let (mut imports, mut exports, mut depth) = (Vec::new(), Vec::new(), 0_usize);
     for payload in Parser::new(0).parse_all(component) {
         match payload? {

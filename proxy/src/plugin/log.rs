@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
@@ -19,7 +20,7 @@ const TOTAL_MAX: usize = 64 * 1_024;
 const LAST_WORDS_MAX: usize = 400;
 
 /// How much a line matters.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) enum Level {
     Debug,
     Info,
@@ -41,18 +42,32 @@ struct Lines {
     first_line: String,
     /// The lines that were printed last.
     last_words: String,
+    /// Lines that were not told to anybody yet, if somebody else is to do that.
+    kept: Option<Vec<(Level, String)>>,
 }
 
 impl Log {
     pub(super) fn new(plugin: Arc<str>) -> Self {
         let (first_line, last_words) = (String::new(), String::new());
-        let lines = Lines { plugin, left: TOTAL_MAX, dropped: 0, line: Vec::new(), first_line, last_words };
+        let lines = Lines { plugin, left: TOTAL_MAX, dropped: 0, line: Vec::new(), first_line, last_words, kept: None };
         Self(Arc::new(Mutex::new(lines)))
     }
 
     /// Writes a line.
     pub(super) fn write(&self, level: Level, text: &str) {
         self.lines().write(level, text);
+    }
+
+    /// From now on lines are kept instead of told.
+    pub(super) fn keep(&self) {
+        self.lines().kept.get_or_insert_default();
+    }
+
+    /// The lines that were kept.
+    pub(super) fn kept(&self) -> Vec<(Level, String)> {
+        let mut lines = self.lines();
+        lines.end_line();
+        lines.kept.take().unwrap_or_default()
     }
 
     /// Ends the log: an incomplete line is written, and how many lines were dropped is said.
@@ -96,6 +111,10 @@ impl Lines {
             return;
         }
         self.left -= text.len();
+        if let Some(kept) = &mut self.kept {
+            kept.push((level, text));
+            return;
+        }
         let plugin = &*self.plugin;
         match level {
             Level::Debug => tracing::debug!(target: "popgate::filter", plugin, "{text}"),

@@ -81,6 +81,11 @@ impl MemoryMeter {
         Self { limit: usize::try_from(limit).unwrap_or(usize::MAX), used: 0, granted: 0, denied: false }
     }
 
+    /// Lets it grow by so many octets more.
+    pub(super) fn raise(&mut self, octets: usize) {
+        self.limit = self.limit.saturating_add(octets);
+    }
+
     /// Whether the guest was ever refused memory.
     pub(super) fn has_denied(&self) -> bool {
         self.denied

@@ -22,10 +22,11 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    pub(super) fn new(engine: Arc<Engine>, profile: Profile, wasm: [u8; 32], settings: String) -> Self {
+    /// A runner for a filter with these settings, that is made of files with these hashes.
+    pub(super) fn new(engine: Arc<Engine>, profile: Profile, files: &[[u8; 32]], settings: String) -> Self {
         let Limits { timeout, cpu, memory } = profile.limits;
         let mut hash = Sha256::new();
-        hash.update(wasm);
+        files.iter().for_each(|file| hash.update(file));
         hash.update(format!("{timeout:?} {cpu:?} {memory} {settings}"));
         Self { engine, profile, settings, fingerprint: hash.finalize().into() }
     }

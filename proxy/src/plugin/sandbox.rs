@@ -3,6 +3,7 @@
 //! No file, no name look-up, no socket but to addresses that the configuration grants; environment, argument and input for commands alone. There is a clock, coarse so that it
 //! times no cache, and there are random numbers.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,23 +16,49 @@ use super::limits::CHUNK_MAX;
 use super::log::{Log, Printed};
 use super::pipe::Pipes;
 
+/// Whether a guest gets what it is granted outside of itself: as a rule it does. While it is configured for messages to come
+/// it does not, and what it asks for is noted: what it would find now is not what it will find then.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reach(Option<Arc<AtomicBool>>);
+
+impl Reach {
+    /// What is asked for is noted instead of granted.
+    pub(super) fn noted() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// The guest asks for something; whether it may have it.
+    pub(super) fn may(&self) -> bool {
+        if let Some(noted) = &self.0 {
+            noted.store(true, Ordering::Relaxed);
+        }
+        self.0.is_none()
+    }
+
+    /// Whether something was noted.
+    pub(super) fn was_reached(&self) -> bool {
+        self.0.as_ref().is_some_and(|noted| noted.load(Ordering::Relaxed))
+    }
+}
+
 /// How fine the clocks are.
 const RESOLUTION: Duration = Duration::from_millis(1);
 
-/// The zero of the monotonic clock, one for all guests: a reading that a guest carries along stays comparable.
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// What the monotonic clock showed when it was first read, and when that was. It goes on from the time of day, so that a
+/// reading of another process, in the snapshot of a configured filter, stays comparable.
+static START: LazyLock<(Duration, Instant)> = LazyLock::new(|| (since_epoch(), Instant::now()));
 
 /// The world of one guest, which prints into `log`.
-pub(super) fn closed(log: &Log, grant: &Arc<Grant>) -> WasiCtx {
+pub(super) fn closed(log: &Log, grant: &Arc<Grant>, reach: &Reach) -> WasiCtx {
     let mut builder = bare(log);
-    open(&mut builder, grant);
+    open(&mut builder, grant, reach);
     builder.stdout(Printed(log.clone())).build()
 }
 
 /// The world of a command: it reads a message, writes one, and finds some variables.
-pub(super) fn command(log: &Log, grant: &Arc<Grant>, name: &str, pipes: Pipes) -> WasiCtx {
+pub(super) fn command(log: &Log, grant: &Arc<Grant>, reach: &Reach, name: &str, pipes: Pipes) -> WasiCtx {
     let mut builder = around(log, name, pipes);
-    open(&mut builder, grant);
+    open(&mut builder, grant, reach);
     builder.build()
 }
 
@@ -52,14 +79,14 @@ fn around(log: &Log, name: &str, pipes: Pipes) -> WasiCtxBuilder {
 }
 
 /// Opens the way to what is granted.
-fn open(builder: &mut WasiCtxBuilder, grant: &Arc<Grant>) {
+fn open(builder: &mut WasiCtxBuilder, grant: &Arc<Grant>, reach: &Reach) {
     if grant.connect.is_empty() {
         return;
     }
-    let grant = Arc::clone(grant);
+    let (grant, reach) = (Arc::clone(grant), reach.clone());
     builder.allow_tcp(true).socket_addr_check(move |address, purpose| {
         let allowed = match purpose {
-            SocketAddrUse::TcpConnect => grant.connect.contains(&address),
+            SocketAddrUse::TcpConnect => grant.connect.contains(&address) && reach.may(),
             // What the system does by itself before it connects.
             SocketAddrUse::TcpBind => address.ip().is_unspecified() && address.port() == 0,
             _ => false,
@@ -89,7 +116,7 @@ impl HostWallClock for Coarse {
     }
 
     fn now(&self) -> Duration {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = since_epoch();
         now - Duration::from_nanos(u64::from(now.subsec_nanos()) % RESOLUTION.as_nanos() as u64)
     }
 }
@@ -101,9 +128,14 @@ impl HostMonotonicClock for Coarse {
 
     /// Never 0, which Go's runtime takes for a broken clock.
     fn now(&self) -> u64 {
-        let ticks = START.elapsed().as_nanos() / RESOLUTION.as_nanos() + 1;
+        let (start, read) = *START;
+        let ticks = (start + read.elapsed()).as_nanos() / RESOLUTION.as_nanos() + 1;
         ticks as u64 * RESOLUTION.as_nanos() as u64
     }
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -12,9 +12,6 @@ use super::failure::REASON_MAX;
 use super::module;
 use super::text;
 
-/// Octets of a plugin file, at most.
-const SIZE_MAX: u64 = 64 * 1024 * 1024;
-
 /// The magic number of WebAssembly.
 const MAGIC: &[u8] = b"\0asm";
 
@@ -48,8 +45,8 @@ impl Source {
     ///
     /// # Errors
     /// It can't be read, is not what was pinned, or can't be made a component.
-    pub(super) fn read(filter: &Filter) -> Result<Self, LoadError> {
-        let (plugin, wasm) = octets(&filter.plugin)?;
+    pub(super) fn read(filter: &Filter, size_max: u64) -> Result<Self, LoadError> {
+        let (plugin, wasm) = octets(&filter.plugin, size_max)?;
         let sha256: [u8; 32] = Sha256::digest(&wasm).into();
         if let Some(expected) = filter.sha256.filter(|expected| *expected != sha256) {
             return Err(LoadError::Pin { plugin, expected, actual: sha256 });
@@ -66,10 +63,10 @@ impl Source {
 ///
 /// # Errors
 /// There are none, or too many.
-pub(super) fn octets(plugin: &Plugin) -> Result<(String, Vec<u8>), LoadError> {
+pub(super) fn octets(plugin: &Plugin, size_max: u64) -> Result<(String, Vec<u8>), LoadError> {
     Ok(match plugin {
         Plugin::Bundled(name) => (name.clone(), bundled(name)?),
-        Plugin::File(path) => (path.display().to_string(), file(path)?),
+        Plugin::File(path) => (path.display().to_string(), file(path, size_max)?),
     })
 }
 
@@ -97,16 +94,16 @@ fn bundled(name: &str) -> Result<Vec<u8>, LoadError> {
     }
 }
 
-fn file(path: &Path) -> Result<Vec<u8>, LoadError> {
+fn file(path: &Path, size_max: u64) -> Result<Vec<u8>, LoadError> {
     let unreadable = |source| LoadError::Unreadable { path: PathBuf::from(path), source };
     if !path.metadata().map_err(unreadable)?.is_file() {
         return Err(unreadable(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")));
     }
     let mut wasm = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
-    file.take(SIZE_MAX + 1).read_to_end(&mut wasm).map_err(unreadable)?;
-    if wasm.len() as u64 > SIZE_MAX {
-        return Err(LoadError::TooLarge { path: path.into(), max: SIZE_MAX });
+    file.take(size_max.saturating_add(1)).read_to_end(&mut wasm).map_err(unreadable)?;
+    if wasm.len() as u64 > size_max {
+        return Err(LoadError::TooLarge { path: path.into(), max: size_max });
     }
     Ok(wasm)
 }

@@ -6,11 +6,12 @@ mod guest;
 mod hostile;
 mod inspect;
 mod loading;
+mod snapshots;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Catalogue, LoadError};
+use super::{Bounds, Catalogue, Compiler, Configuring, LoadError, Loaded};
 use crate::filter::{Decision, Facts, Failure, FetchCommand, Filter, Input, Verdict};
 use crate::message::Message;
 
@@ -25,7 +26,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { catalogue: Catalogue::new(&folder.path().join("state")).unwrap(), folder }
+        Self { catalogue: Catalogue::new(&folder.path().join("state"), Compiler::Here).unwrap(), folder }
     }
 
     /// A filter as the configuration describes it: the lines of its section.
@@ -39,7 +40,12 @@ impl Bench {
     }
 
     async fn load(&self, section: &str) -> Result<Arc<dyn Filter>, LoadError> {
-        self.catalogue.load(&self.configured(section)).await
+        self.loaded(section).await.map(|loaded| loaded.filter)
+    }
+
+    /// The same with what is known about it.
+    async fn loaded(&self, section: &str) -> Result<Loaded, LoadError> {
+        self.catalogue.load(&self.configured(section), &Bounds::default()).await
     }
 
     fn write(&self, name: &str, octets: impl AsRef<[u8]>) {

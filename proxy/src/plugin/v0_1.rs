@@ -2,7 +2,7 @@
 //!
 //! Nothing is decided here. What a guest holds are numbers: of a part, a content, a replacement.
 
-use wasmtime::component::{Component, HasSelf, Linker, Resource};
+use wasmtime::component::{Component, HasSelf, Instance, Linker, Resource};
 use wasmtime::{Engine, Result, Store};
 
 use super::host::Host;
@@ -87,6 +87,16 @@ impl Linked {
     /// A trap, a limit, no room.
     pub(super) async fn instantiate(&self, store: &mut Store<Host>) -> Result<Guest> {
         self.0.instantiate_async(store).await.map(Guest)
+    }
+
+    /// Makes an instance, and gives it as it is besides.
+    ///
+    /// # Errors
+    /// As [`Self::instantiate`].
+    pub(super) async fn instance(&self, store: &mut Store<Host>) -> Result<(Instance, Guest)> {
+        let instance = self.0.instance_pre().instantiate_async(&mut *store).await?;
+        let guest = bindings::MailFilter::new(store, &instance)?;
+        Ok((instance, Guest(guest)))
     }
 }
 

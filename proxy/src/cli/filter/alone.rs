@@ -17,7 +17,9 @@ pub(super) fn configuration(arguments: &Arguments) -> Result<Config, String> {
     let mut filters = String::new();
     match &arguments.plugin {
         Some(plugin) => {
-            let mut section = format!("[[filter]]\nplugin = {}\n", toml::Value::from(plugin.as_str()));
+            // Its author tries it again and again, and waits for it each time.
+            let mut section =
+                format!("[[filter]]\nsnapshot = false\nplugin = {}\n", toml::Value::from(plugin.as_str()));
             if let Some(name) = tame_name(plugin) {
                 let _ = writeln!(section, "name = {}", toml::Value::from(name));
             }

@@ -7,6 +7,7 @@ use popgate_config::Limits;
 use crate::cli::load::Plugins;
 use crate::message::Budget;
 use crate::net::{Admission, LoginDelays, UserLimits};
+use crate::plugin::Configuring;
 use crate::session::driver::Overdue;
 use crate::upstream::Shared;
 
@@ -43,6 +44,11 @@ pub(in crate::cli) struct Lasting {
 }
 
 impl Lasting {
+    /// When a filter that was loaded last gets its settings.
+    pub(in crate::cli) fn configuring(&self, filter: &str) -> Option<&Configuring> {
+        self.plugins.configuring(filter)
+    }
+
     /// The counts that are in force; new ones where the limits have changed.
     pub(super) fn counts(&mut self, limits: &Limits) -> Counts {
         match &self.counts {

@@ -1,0 +1,141 @@
+//! What is done in the workshop, wherever that is.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use popgate_config::Grant;
+use tokio::runtime::Handle;
+use wasmtime_wizer::ComponentContext;
+
+use super::order::{Materials, Product, Setting, Task};
+use super::{snapshot, trial};
+use crate::plugin::code::{Code, MachineCode};
+use crate::plugin::component::{ComponentFilter, Configured};
+use crate::plugin::engine::Engine;
+use crate::plugin::failure::REASON_MAX;
+use crate::plugin::host::{Host, Profile};
+use crate::plugin::limits::Limits;
+use crate::plugin::log::Level;
+use crate::plugin::record::Room;
+use crate::plugin::runner::Runner;
+use crate::plugin::sandbox::Reach;
+use crate::plugin::source::Form;
+use crate::plugin::text;
+use crate::plugin::v0_1::{self, Linked};
+
+/// Does what is asked for.
+pub(super) fn work(engine: &Arc<Engine>, runtime: &Handle, task: Task, materials: Materials) -> Product {
+    match task {
+        Task::Program => compiled(engine, Form::Program, &materials.wasm, String::new()),
+        Task::Component { instrumented: false } => compiled(engine, Form::Component, &materials.wasm, String::new()),
+        Task::Component { instrumented: true } => instrumented(engine, &materials.wasm),
+        Task::Snapshot(setting) => {
+            let mut log = Vec::new();
+            let made = runtime.block_on(configured(engine, &setting, &materials, &mut log));
+            Product { made: made.map(|code| (code, String::new())).map_err(|reason| shown(&reason)), log }
+        }
+    }
+}
+
+fn shown(reason: &str) -> String {
+    text::printable(reason, REASON_MAX)
+}
+
+fn compiled(engine: &Engine, form: Form, wasm: &[u8], note: String) -> Product {
+    let code = MachineCode::compiled(engine.wasmtime(), form, wasm);
+    let made = code.map(|code| (code, note)).map_err(|error| shown(&format!("{error:#}")));
+    Product { made, log: Vec::new() }
+}
+
+/// With what it takes for a snapshot, if that can be; else as it is, with a note why.
+fn instrumented(engine: &Engine, wasm: &[u8]) -> Product {
+    let (component, note) = match snapshot::instrumented(wasm) {
+        Ok((_, component)) => (Cow::Owned(component), String::new()),
+        Err(reason) => (Cow::Borrowed(wasm), shown(&reason)),
+    };
+    let product = compiled(engine, Form::Component, &component, note);
+    match (&product.made, component) {
+        // What a broken plugin is told about is itself.
+        (Err(reason), Cow::Owned(_)) => compiled(engine, Form::Component, wasm, reason.clone()),
+        _ => product,
+    }
+}
+
+/// The component that is configured already; or why that can't be.
+async fn configured(
+    engine: &Arc<Engine>,
+    setting: &Setting,
+    materials: &Materials,
+    log: &mut Vec<(Level, String)>,
+) -> Result<MachineCode, String> {
+    let (context, _) = snapshot::instrumented(&materials.wasm)?;
+    let linked = Linked::new(
+        &v0_1::linker(engine.wasmtime()).map_err(|error| format!("{error:#}"))?,
+        &component(engine, &materials.code)?,
+    );
+    let linked = linked.map_err(|error| format!("{error:#}"))?;
+    let runner = || runner(engine, setting, materials);
+    let snapshot = taken(&linked, &context, &runner(), log).await?;
+    if snapshot.len() as u64 > setting.size_max {
+        return Err(format!("it is larger than {} when it is configured", text::octets(setting.size_max)));
+    }
+    let code = MachineCode::compiled(engine.wasmtime(), Form::Component, &snapshot);
+    let code = code.map_err(|error| format!("it does not compile when it is configured: {error:#}"))?;
+    let linker = v0_1::linker(engine.wasmtime()).map_err(|error| format!("{error:#}"))?;
+    let once = Linked::new(&linker, &component(engine, &code)?).map_err(|error| format!("{error:#}"))?;
+    let each_time = ComponentFilter::new(linked, runner(), Configured::EachTime);
+    trial::same(&ComponentFilter::new(once, runner(), Configured::Once), &each_time).await?;
+    Ok(code)
+}
+
+fn component(engine: &Engine, code: &MachineCode) -> Result<wasmtime::component::Component, String> {
+    match Code::load(engine.wasmtime(), Form::Component, code) {
+        Ok(Code::Component(component)) => Ok(component),
+        Ok(Code::Program(_)) => Err("it is no component".into()),
+        Err(error) => Err(format!("{error:#}")),
+    }
+}
+
+fn runner(engine: &Arc<Engine>, setting: &Setting, materials: &Materials) -> Runner {
+    let profile = Profile {
+        name: setting.name.as_str().into(),
+        limits: Limits { timeout: setting.timeout, cpu: setting.cpu, memory: setting.memory },
+        grant: Arc::new(Grant { connect: setting.connect.clone() }),
+        data: Arc::clone(&materials.data),
+        room: Room::default(),
+        reach: Reach::noted(),
+    };
+    Runner::new(Arc::clone(engine), profile, &[], setting.settings.clone())
+}
+
+/// Configures an instance, and takes its snapshot.
+async fn taken(
+    linked: &Linked,
+    context: &ComponentContext<'_>,
+    runner: &Runner,
+    log: &mut Vec<(Level, String)>,
+) -> Result<Vec<u8>, String> {
+    let mut store = runner.store(Host::new(&runner.profile, None));
+    store.data().log.keep();
+    let ended = runner
+        .run(&mut store, async |store| {
+            let (instance, guest) = linked.instance(&mut *store).await?;
+            Ok(guest.configure(store, &runner.settings).await?.map(|()| instance))
+        })
+        .await;
+    *log = store.data().log.kept();
+    let instance = match ended {
+        Ok(Ok(instance)) => instance,
+        Ok(Err(reason)) => return Err(format!("it refuses its settings: {reason}")),
+        Err(ended) => return Err(format!("it {}", ended.failure(store.data(), &runner.profile))),
+    };
+    if runner.profile.reach.was_reached() {
+        return Err("it asks for something outside of itself while it is configured".into());
+    }
+    match store.data_mut().open_handles() {
+        0 => {}
+        handles => return Err(format!("{handles} handles are open when it is configured (does it print?)")),
+    }
+    let taken = runner.run(&mut store, async |store| Ok(snapshot::taken(context, store, instance).await)).await;
+    taken.unwrap_or_else(|ended| Err(ended.failure(store.data(), &runner.profile).to_string()))
+}
