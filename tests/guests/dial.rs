@@ -1,4 +1,4 @@
-//! A filter that goes wherever a message says: to the addresses in its `Dial` fields, to names, to files. It reports what
+//! A filter that goes wherever a message says: to the addresses in its `Dial` fields, to names, to files, to variables and threads. It reports what
 //! came of each, one line for all.
 
 use std::io::{Read, Write};
@@ -14,6 +14,12 @@ fn main() {
             Some(("name", name)) => (name, 110).to_socket_addrs().map(|_| "found".to_owned()),
             Some(("udp", address)) => udp(address),
             Some(("file", path)) => std::fs::read(path).map(|_| "read".to_owned()),
+            Some(("variable", name)) => {
+                std::env::var(name).map(|_| "set".to_owned()).map_err(|_| std::io::ErrorKind::NotFound.into())
+            }
+            Some(("thread", name)) => {
+                std::thread::Builder::new().name(name.into()).spawn(|| ()).map(|_| "started".to_owned())
+            }
             Some(("listen", address)) => std::net::TcpListener::bind(address).map(|_| "bound".to_owned()),
             _ => panic!("{target}"),
         };

@@ -22,6 +22,7 @@ mod plugin_tool;
 mod probe;
 mod real_server;
 mod routes;
+mod sandbox;
 mod secrets;
 mod strangers;
 mod tops;
