@@ -4,8 +4,9 @@
 //! that its processor time is its own. Each measurement is a fixed time in which clients log in, retrieve every message
 //! of the mailbox once, compare each octet, and start again. No message comes twice in a session, so nothing is answered
 //! from what was filtered before. The ways to the server take turns within every round, so that a busy machine
-//! disturbs all of them alike; the medians of the rounds are printed.
+//! disturbs all of them alike; the medians of the rounds are printed. What single filters cost is another mode: [`filters`].
 
+mod filters;
 mod load;
 mod report;
 mod way;
@@ -27,10 +28,11 @@ const MEASUREMENT: Duration = Duration::from_millis(1_500);
 const WARM_UP: Duration = Duration::from_millis(300);
 
 fn main() -> ExitCode {
-    let (mut json, mut rounds) = (false, 3);
+    let (mut json, mut rounds, mut of_filters) = (false, 3, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "filters" => of_filters = true,
             "--json" => json = true,
             "--rounds" => match arguments.next().and_then(|rounds| rounds.parse().ok()) {
                 Some(given @ 1..) => rounds = given,
@@ -38,6 +40,10 @@ fn main() -> ExitCode {
             },
             _ => return usage(),
         }
+    }
+    if of_filters {
+        filters::main(json);
+        return ExitCode::SUCCESS;
     }
     let report = measure(rounds);
     if json {
@@ -49,7 +55,7 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: popgate-bench [--json] [--rounds N]");
+    eprintln!("usage: popgate-bench [filters] [--json] [--rounds N]");
     ExitCode::from(2)
 }
 

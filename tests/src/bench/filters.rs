@@ -1,0 +1,208 @@
+//! What a filter costs for each message: a fresh instance, the call, and its end.
+//!
+//! `popgate filter` runs each filter alone over mails of three sizes, and its reports have the time that each took; the median
+//! is printed, once for an instance that comes configured out of a snapshot and once for one that is configured for the
+//! message. Besides: how long a start takes that has to compile everything, and the next one. The filter in Rust is
+//! made by popgate's own tool; of the examples in other languages those are measured that have been built.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use popgate_tests::{mail, popgate, process};
+use serde_json::{Value, json};
+
+/// Sizes of messages in octets, and how often each is examined.
+const SIZES: [(&str, usize, usize); 3] = [("4 KB", 4_000, 400), ("50 KB", 50_000, 200), ("25 MB", 25_000_000, 8)];
+
+/// Compiling everything, Python's interpreter too.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// A configuration without filters.
+const SERVER: &str = "[[listener]]\naddress = \"127.0.0.1:0\"\nupstream = \"none\"\n\
+                      [[upstream]]\nname = \"none\"\naddress = \"127.0.0.1:110\"\n";
+
+/// What is measured, and how it stands in a configuration.
+struct Subject {
+    name: String,
+    plugin: String,
+    settings: String,
+    /// How many of it stand in a chain.
+    count: usize,
+}
+
+/// Microseconds for a message, in the order of [`SIZES`]; none where it has failed.
+struct Row {
+    name: String,
+    once: Vec<Option<f64>>,
+    each_time: Vec<Option<f64>>,
+}
+
+/// Measures everything, and prints it as a table or as JSON.
+pub(crate) fn main(as_json: bool) {
+    let folder = process::folder();
+    let folder = folder.path();
+    let mails = mails(folder);
+    let mut rows = Vec::new();
+    for subject in subjects(folder) {
+        eprintln!("{}", subject.name);
+        let measure = |snapshot| mails.iter().map(|mails| median(folder, &subject, snapshot, mails)).collect();
+        rows.push(Row { once: measure(true), each_time: measure(false), name: subject.name.clone() });
+    }
+    let (cold, warm) = starts(folder);
+    if as_json {
+        let row = |row: &Row| json!({ "filter": row.name, "once": row.once, "each_time": row.each_time });
+        let sizes = SIZES.map(|(name, ..)| name);
+        let rows: Vec<Value> = rows.iter().map(row).collect();
+        println!("{}", json!({ "sizes": sizes, "microseconds": rows, "cold_start": cold, "warm_start": warm }));
+    } else {
+        print!("{}", table(&rows));
+        println!(
+            "\nstart with all bundled filters: {:.0} ms, and {:.0} ms from what was compiled",
+            cold * 1e3,
+            warm * 1e3
+        );
+    }
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut text =
+        format!("{:<28}{:<8}{:>14}{:>14}{:>8}\n", "µs for a message", "size", "configured", "each time", "ratio");
+    for row in rows {
+        for (at, (size, ..)) in SIZES.iter().enumerate() {
+            let (once, each_time) = (row.once[at], row.each_time[at]);
+            let shown = |value: Option<f64>| value.map_or("failed".to_owned(), |value| format!("{value:.0}"));
+            let ratio =
+                once.zip(each_time).map_or(String::new(), |(once, each)| format!("{:.1}", each / once.max(1.0)));
+            let (name, once, each_time) = (&row.name, shown(once), shown(each_time));
+            let _infallible = writeln!(text, "{name:<28}{size:<8}{once:>14}{each_time:>14}{ratio:>8}");
+        }
+    }
+    text
+}
+
+/// A folder of mails for each size; many names of one file.
+fn mails(folder: &Path) -> Vec<PathBuf> {
+    let one = |(name, octets, count): (&str, usize, usize)| {
+        let (file, mails) = (folder.join(name), folder.join(format!("{name} mails")));
+        process::write(&file, mail::of_size(octets));
+        fs::create_dir(&mails).expect("a new folder can be made");
+        for number in 0..count {
+            symlink(&file, mails.join(format!("{number:04}.eml"))).expect("a link can be made");
+        }
+        mails
+    };
+    SIZES.map(one).into()
+}
+
+/// What there is to be measured; what is missing is named.
+fn subjects(folder: &Path) -> Vec<Subject> {
+    let patterns = patterns(folder);
+    let rust = |name: &str, patterns_count: u32, count| Subject {
+        name: name.to_owned(),
+        plugin: patterns.display().to_string(),
+        settings: format!("{{ patterns = {patterns_count} }}"),
+        count,
+    };
+    let mut subjects = vec![
+        rust("Rust, a header", 0, 1),
+        rust("Rust, 5,000 patterns", 5_000, 1),
+        rust("Rust, a header, five of it", 0, 5),
+    ];
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/examples");
+    for language in ["c", "javascript", "python", "go", "zig", "assemblyscript"] {
+        match example(&examples.join(language)) {
+            Some((plugin, settings)) => {
+                subjects.push(Subject { name: format!("example, {language}"), plugin, settings, count: 1 });
+            }
+            None => eprintln!(
+                "the example in {language} is not built, and is left out\nhint: popgate plugin test --install-tools plugins/examples/{language}"
+            ),
+        }
+    }
+    subjects
+}
+
+/// The plugin and the settings of an example, if it is built.
+fn example(folder: &Path) -> Option<(String, String)> {
+    let manifest: toml::Table = fs::read_to_string(folder.join("popgate-plugin.toml")).ok()?.parse().ok()?;
+    let wasm = folder.join(manifest["wasm"].as_str()?);
+    let settings = manifest.get("settings").map_or("{}".to_owned(), ToString::to_string);
+    wasm.is_file().then(|| (wasm.display().to_string(), settings))
+}
+
+/// The filter in Rust: a project of popgate's own tool with another source.
+fn patterns(folder: &Path) -> PathBuf {
+    let run = |arguments: &[&str]| {
+        let mut command = popgate::command();
+        command.current_dir(folder).arg("plugin").args(arguments).env("CARGO_TARGET_DIR", folder.join("target"));
+        let ended = process::run(&mut command, PATIENCE);
+        assert_eq!(ended.code, Some(0), "{}{}", ended.output, ended.errors);
+    };
+    run(&["new", "patterns", "--lang", "rust"]);
+    let project = folder.join("patterns");
+    for entry in ["src", "cases"] {
+        fs::remove_dir_all(project.join(entry)).expect("the project has it");
+        fs::create_dir(project.join(entry)).expect("a folder can be made");
+    }
+    process::write(&project.join("src/lib.rs"), include_str!("../../guests/patterns.rs"));
+    process::write(&project.join("cases/plain.eml"), "Subject: one\n\ntext\n");
+    let manifest = fs::read_to_string(project.join("popgate-plugin.toml")).expect("the project has a manifest");
+    let (head, _) = manifest.split_once("[settings]").expect("the template has settings");
+    process::write(&project.join("popgate-plugin.toml"), format!("{head}[settings]\npatterns = 1\n"));
+    run(&["test", "patterns", "--update"]);
+    let wasm = folder.join("target/wasm32-wasip2/release/patterns.wasm");
+    assert!(wasm.is_file(), "{} was not built", wasm.display());
+    wasm
+}
+
+/// A configuration with this filter.
+fn configuration(folder: &Path, subject: &Subject, snapshot: bool) -> PathBuf {
+    let Subject { plugin, settings, count, .. } = subject;
+    let plugin = toml::Value::from(plugin.as_str());
+    let mut config = SERVER.to_owned();
+    for number in 0..*count {
+        let _infallible = writeln!(
+            config,
+            "[[filter]]\nname = \"f{number}\"\nplugin = {plugin}\nsnapshot = {snapshot}\nconfig = {settings}"
+        );
+    }
+    popgate::configuration(folder, &config)
+}
+
+/// The median time of the filter for a message; none if it fails.
+fn median(folder: &Path, subject: &Subject, snapshot: bool, mails: &Path) -> Option<f64> {
+    let config = configuration(folder, subject, snapshot);
+    let mut command = popgate::command();
+    command.args(["filter", "--json", "--config"]).arg(config).arg(mails);
+    let ended = process::run(&mut command, PATIENCE);
+    let mut times = Vec::new();
+    for line in ended.output.lines() {
+        let report: Value = serde_json::from_str(line).expect("a report is a line of JSON");
+        let filters = report["filters"].as_array()?;
+        if filters.len() != subject.count || filters.iter().any(|filter| !filter["error"].is_null()) {
+            eprintln!("{report}");
+            return None;
+        }
+        times.push(filters.iter().filter_map(|filter| filter["microseconds"].as_f64()).sum::<f64>());
+    }
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied()
+}
+
+/// Seconds of a start with all bundled filters, when nothing is compiled yet and when all is.
+fn starts(folder: &Path) -> (f64, f64) {
+    let filters =
+        "[[filter]]\nplugin = \"virus\"\n[[filter]]\nplugin = \"attachments\"\n[[filter]]\nplugin = \"rewrite\"\n";
+    let config = popgate::configuration(folder, &format!("{SERVER}{filters}"));
+    fs::remove_dir_all(folder.join("state/compiled")).expect("filters have been compiled");
+    let start = || {
+        let begin = Instant::now();
+        let ended = process::run(popgate::command().args(["check", "--config"]).arg(&config), PATIENCE);
+        assert_eq!(ended.code, Some(0), "{}", ended.errors);
+        begin.elapsed().as_secs_f64()
+    };
+    (start(), start())
+}
