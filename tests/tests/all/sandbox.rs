@@ -210,6 +210,36 @@ fn machine_code_that_somebody_has_touched_is_not_run() {
     assert!(!check(folder.path(), "").errors.contains("is not as it was written"));
 }
 
+/// A program that writes a line with control characters to standard error, very often.
+const NOISY: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\10\00\00\00\20\00\00\00")
+  (data (i32.const 16) "\1b[2J\1b]0;gone\07 \e2\80\aeline of text\0a")
+  (func (export "_start") (local $i i32)
+    (loop (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 8)))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if 0 (i32.lt_u (local.get $i) (i32.const 20000))))))"#;
+
+#[test]
+fn the_log_of_a_filter_is_bounded_and_moves_no_cursor() {
+    let mail = crlf(&message(1, "first", "", "One.\n"));
+    let mailbox = Mailbox::serve(std::slice::from_ref(&mail));
+    let folder = folder();
+    write(&folder.path().join("guest.wasm"), wat::parse_str(NOISY).expect("a module"));
+    let server = SERVER.replace("127.0.0.1:110", &mailbox.address().to_string());
+    let popgate = Popgate::start_in(folder, &format!("{server}[[filter]]\nplugin = \"guest.wasm\"\n"));
+    assert_eq!(fetched(&popgate), mail);
+    popgate.wait_for_log("the filter wrote too much, lines were dropped");
+    let log = popgate.log();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("line of text")).collect();
+    assert!((100..3_000).contains(&lines.len()), "{} lines", lines.len());
+    assert!(lines[0].contains("\\u{1b}[2J") && lines[0].contains("\\u{202e}"), "{}", lines[0]);
+    assert!(!log.contains('\u{1b}') && !log.contains('\u{202e}') && !log.contains('\u{7}'));
+    // It stands in the spans of the session and of nothing else.
+    assert!(!lines[0].contains("fd_write"), "{}", lines[0]);
+}
+
 #[test]
 fn the_process_that_compiles_tells_nothing_without_an_order() {
     let mut command = popgate::command();

@@ -57,6 +57,52 @@ async fn bad_pointers_are_refused() {
 }
 
 #[tokio::test]
+async fn arguments_outside_of_the_memory_end_the_guest() {
+    let bench = Bench::new();
+    for body in [
+        // Behind the end, over the end, a length that is negative, an address for the answer that is none.
+        "(call $log (i32.const 1) (i32.const -8) (i32.const 8))",
+        "(call $log (i32.const 1) (i32.const 1024) (i32.const 131072))",
+        "(call $log (i32.const 1) (i32.const 1024) (i32.const -1))",
+        "(call $find (local.get 0) (i32.const 1024) (i32.const 3) (i64.const 0) (i32.const -4))",
+        "(call $read (local.get 0) (i64.const 0) (i32.const 8) (i32.const 3))",
+        // A level that there is not, and a name that is not UTF-8.
+        "(call $log (i32.const 7) (i32.const 1024) (i32.const 3))",
+        "(i32.store (i32.const 4096) (i32.const -1)) (call $log (i32.const 1) (i32.const 4096) (i32.const 4))",
+    ] {
+        reason(bench.run(&filter(&format!("{body} i32.const 0")), "").await);
+    }
+}
+
+#[tokio::test]
+async fn overlapping_arguments_are_read_as_they_are() {
+    // The name, the value and the place for the answer share octets.
+    let body = "(call $add_header (local.get 0) (i32.const 1040) (i32.const 6) (i32.const 1042) (i32.const 4) (i32.const 1040))";
+    let decision = Bench::new().run(&filter(&format!("{body} i32.const 0")), "").await.unwrap();
+    let message = Message::from_bytes(MAIL.into()).apply(&decision.edits).unwrap();
+    assert_eq!(message.header("X-Test").as_deref(), Some("Test"));
+}
+
+#[tokio::test]
+async fn a_spin_through_a_branch_table_ends_with_its_cpu_time() {
+    let body = "(local $i i32) (loop $again
+        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (block $a (block $b (br_table $a $b $again (i32.rem_u (local.get $i) (i32.const 5)))) (br $again)) (br $again))
+        i32.const 0";
+    assert_eq!(reason(Bench::new().run(&filter(body), "cpu = \"50ms\"").await), "used more than its 50 ms of CPU time");
+}
+
+#[tokio::test]
+async fn very_many_variables_are_refused_or_do_no_harm() {
+    let many = |count: usize| format!("{}{}", "(global (mut i64) (i64.const 1))".repeat(count), filter("i32.const 0"));
+    let bench = Bench::new();
+    assert!(bench.run(&many(10_000), "").await.is_ok());
+    // More than a place for a guest has room for.
+    let error = bench.guest(&many(600_000), "").await.err().unwrap();
+    assert!(matches!(error, LoadError::Compile { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn an_endless_loop_ends_with_its_cpu_time_and_others_get_their_turn() {
     let bench = Bench::new();
     // One thread for all of it.
