@@ -44,6 +44,7 @@
 //! | `filter` | the trait, verdicts and failures |
 //! | `message`, `part`, `reader`, `rebuild` | what a filter reads and how it edits |
 //! | [`data`], [`log`], [`text`] | data files, the operator's log, text for people |
+//! | `random` | random octets that are new for each message |
 //! | `settings` | JSON into the author's type, faults with their key |
 //! | `host` | the one seam: the WIT's functions, by the real host or by the one in [`testing`] |
 //! | `component` | generated bindings and the macro's other half; only in WebAssembly |
@@ -55,6 +56,7 @@ mod host;
 pub mod log;
 mod message;
 mod part;
+mod random;
 mod reader;
 mod rebuild;
 mod settings;
@@ -69,6 +71,7 @@ pub mod testing;
 pub use filter::{Failure, Filter, NoSettings, Refused, TooLarge, Verdict};
 pub use message::{Finding, Header, Message, Replacement};
 pub use part::Part;
+pub use random::random;
 pub use reader::Reader;
 
 /// Makes a WebAssembly component of a type that implements [`Filter`].
