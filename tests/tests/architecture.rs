@@ -29,9 +29,11 @@ const ALL: &[&str] =
     &["pop3", "message", "filter", "plugin", "store", "session", "upstream", "net", "admin", "demo", "cli"];
 
 /// Crates that live in some modules alone.
-const HOMES: [(&str, &[&str]); 5] = [
+const HOMES: [(&str, &[&str]); 7] = [
     ("wasmtime", &["plugin"]),
     ("wasmtime_wasi", &["plugin"]),
+    ("wasmtime_wizer", &["plugin"]),
+    ("seccompiler", &["plugin"]),
     ("mail_parser", &["message"]),
     ("popgate_config", &["plugin", "store", "upstream", "net", "cli"]),
     ("popgate_plugins", &["plugin", "cli"]),

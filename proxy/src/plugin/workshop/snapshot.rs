@@ -78,10 +78,10 @@ struct State<'a> {
 }
 
 impl State<'_> {
-    async fn value<R: Default>(&mut self, interface: &str, function: &str) -> R
+    async fn value<R>(&mut self, interface: &str, function: &str) -> R
     where
         (R,): ComponentNamedList + Lift + Send + Sync + 'static,
-        R: Send + Sync + 'static,
+        R: Default + Send + Sync + 'static,
     {
         match self.called(interface, function).await {
             Ok(value) => value,
