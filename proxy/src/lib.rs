@@ -48,6 +48,7 @@
 //! * No second command in flight before the login, whatever the upstream announces; none at all of the proxy's own that
 //!   the client could see.
 //! * No instance of a filter that sees two messages.
+//! * No plugin that is compiled in the process that serves clients, and no machine code that popgate has not made itself.
 //! * No credential and no message text in logs: spans carry verbs, never arguments.
 //! * No buffer or queue without a bound, and no wait for the network without a deadline.
 
