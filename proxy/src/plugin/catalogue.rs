@@ -161,7 +161,8 @@ impl Catalogue {
         let plugin = || source.plugin.clone();
         let made = self.workshop.make(*bounds, &self.compiled, task, materials).await;
         let (product, _) = made.map_err(|died| LoadError::Compiler { plugin: plugin(), reason: died.to_string() })?;
-        let (code, note) = product.made.map_err(|reason| LoadError::Compile { plugin: plugin(), reason })?;
+        let (code, note) =
+            product.made.map_err(|refused| LoadError::Compile { plugin: plugin(), reason: refused.reason })?;
         let loaded = self.loaded(source.form, &code);
         let loaded = loaded.map_err(|reason| LoadError::Compile { plugin: plugin(), reason })?;
         let kind = self.link(&source.plugin, &loaded)?;
@@ -234,9 +235,11 @@ impl Catalogue {
         }
         let code = match product.made {
             Ok((code, _)) => code,
-            Err(reason) => {
-                self.compiled.keep(key, &Kept { note: reason.clone(), code: None });
-                return Err(reason);
+            Err(refused) => {
+                if refused.for_good {
+                    self.compiled.keep(key, &Kept { note: refused.reason.clone(), code: None });
+                }
+                return Err(refused.reason);
             }
         };
         let loaded = self.loaded(Form::Component, &code)?;

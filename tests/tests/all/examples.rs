@@ -16,8 +16,8 @@ use tempfile::TempDir;
 /// For how long tools may be installed and a plugin built, on a machine that does both for the first time.
 const BUILD: Duration = Duration::from_secs(1500);
 
-/// For how long popgate may compile a plugin: Python's is 18 MB.
-const COMPILE: Duration = Duration::from_secs(120);
+/// For how long popgate may compile a plugin, twice: Python's is 18 MB.
+const COMPILE: Duration = Duration::from_secs(300);
 
 /// What becomes of the mail of a case, as its reader sees it.
 struct Effect {

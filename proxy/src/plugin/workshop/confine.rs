@@ -9,8 +9,9 @@ use std::io;
 
 use nix::libc;
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
+use nix::unistd::{Gid, Uid, geteuid, setgid, setgroups, setuid};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 /// Descriptors: wasmtime takes one for each memory that is not empty at first.
@@ -47,17 +48,35 @@ impl Confinement {
             (Resource::RLIMIT_FSIZE, self.output),
             (Resource::RLIMIT_NOFILE, DESCRIPTORS),
         ] {
-            setrlimit(resource, limit, limit)?;
+            lower(resource, limit, limit)?;
         }
         // At the first limit comes a signal that tells the reason, at the second the end.
-        setrlimit(Resource::RLIMIT_CPU, self.seconds, self.seconds.saturating_add(1))?;
+        lower(Resource::RLIMIT_CPU, self.seconds, self.seconds.saturating_add(1))?;
         prctl::set_no_new_privs()?;
+        become_nobody();
         // Nobody waits for the work any more when the parent is gone.
         prctl::set_pdeathsig(Signal::SIGKILL)?;
         // The rest does not hang on that.
         let _ = rustix::process::nice(NICENESS);
         Ok(())
     }
+}
+
+/// Who the superuser becomes: the last one, as on all systems.
+const NOBODY: u32 = 65_534;
+
+/// Lays the superuser's rights down. Where a container knows nobody but him, the other walls have to do.
+fn become_nobody() {
+    if geteuid().is_root() {
+        let nobody = setgroups(&[]).and_then(|()| setgid(Gid::from_raw(NOBODY)));
+        let _ = nobody.and_then(|()| setuid(Uid::from_raw(NOBODY)));
+    }
+}
+
+/// Sets a limit and its bound, unless they are lower already.
+fn lower(resource: Resource, limit: u64, most: u64) -> io::Result<()> {
+    let (_, present) = getrlimit(resource)?;
+    Ok(setrlimit(resource, limit.min(present), most.min(present))?)
 }
 
 /// Closes all descriptors but the three that the process was given.

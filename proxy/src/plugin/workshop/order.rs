@@ -100,15 +100,36 @@ pub(super) fn read(mut from: File) -> io::Result<(bool, Task, Materials)> {
 #[derive(Debug)]
 pub(in crate::plugin) struct Product {
     /// The machine code and a note, empty as a rule; or why there is none.
-    pub(in crate::plugin) made: Result<(MachineCode, String), String>,
+    pub(in crate::plugin) made: Result<(MachineCode, String), Refused>,
     /// What a guest has written meanwhile.
     pub(in crate::plugin) log: Vec<(Level, String)>,
 }
 
+/// Why something can't be made.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(in crate::plugin) struct Refused {
+    /// In words.
+    pub(in crate::plugin) reason: String,
+    /// Whether another try would end the same.
+    pub(in crate::plugin) for_good: bool,
+}
+
+impl Refused {
+    /// It would end the same.
+    pub(super) fn for_good(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), for_good: true }
+    }
+
+    /// It may have been the time, or the load of the machine.
+    pub(super) fn for_now(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), for_good: false }
+    }
+}
+
 #[derive(Deserialize, Serialize)]
 struct ProductHead {
-    made: bool,
-    text: String,
+    refused: Option<Refused>,
+    note: String,
     log: Vec<(Level, String)>,
     code: u64,
 }
@@ -117,12 +138,12 @@ impl Product {
     /// # Errors
     /// The disk is full.
     pub(super) fn write(&self, to: &mut File) -> io::Result<()> {
-        let (made, text, code) = match &self.made {
-            Ok((code, note)) => (true, note.clone(), code.octets()),
-            Err(reason) => (false, reason.clone(), &[][..]),
+        let (refused, note, code) = match &self.made {
+            Ok((code, note)) => (None, note.clone(), code.octets()),
+            Err(refused) => (Some(refused.clone()), String::new(), &[][..]),
         };
         let mut out = BufWriter::new(to);
-        write_head(&mut out, &ProductHead { made, text, log: self.log.clone(), code: code.len() as u64 })?;
+        write_head(&mut out, &ProductHead { refused, note, log: self.log.clone(), code: code.len() as u64 })?;
         out.write_all(code)?;
         out.flush()
     }
@@ -131,9 +152,9 @@ impl Product {
     /// There is none in the file.
     pub(super) fn read(from: &mut File) -> io::Result<Self> {
         from.rewind()?;
-        let ProductHead { made, text, log, code } = read_head(from)?;
+        let ProductHead { refused, note, log, code } = read_head(from)?;
         let code = MachineCode::come_back(take(from, code)?);
-        Ok(Self { made: if made { Ok((code, text)) } else { Err(text) }, log })
+        Ok(Self { made: refused.map_or(Ok((code, note)), Err), log })
     }
 }
 
@@ -184,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_product_arrives_as_it_was_made_or_not_at_all() {
-        for made in [Ok((MachineCode::come_back(b"code".to_vec()), "note".to_owned())), Err("why".to_owned())] {
+        for made in [Ok((MachineCode::come_back(b"code".to_vec()), "note".to_owned())), Err(Refused::for_good("why"))] {
             let mut file = tempfile::tempfile().unwrap();
             let product = Product { made, log: vec![(Level::Warn, "line".into())] };
             product.write(&mut file).unwrap();

@@ -7,7 +7,7 @@ use popgate_config::Grant;
 use tokio::runtime::Handle;
 use wasmtime_wizer::ComponentContext;
 
-use super::order::{Materials, Product, Setting, Task};
+use super::order::{Materials, Product, Refused, Setting, Task};
 use super::{snapshot, trial};
 use crate::plugin::code::{Code, MachineCode};
 use crate::plugin::component::{ComponentFilter, Configured};
@@ -32,7 +32,8 @@ pub(super) fn work(engine: &Arc<Engine>, runtime: &Handle, task: Task, materials
         Task::Snapshot(setting) => {
             let mut log = Vec::new();
             let made = runtime.block_on(configured(engine, &setting, &materials, &mut log));
-            Product { made: made.map(|code| (code, String::new())).map_err(|reason| shown(&reason)), log }
+            let shown = |refused: Refused| Refused { reason: shown(&refused.reason), ..refused };
+            Product { made: made.map(|code| (code, String::new())).map_err(shown), log }
         }
     }
 }
@@ -43,7 +44,7 @@ fn shown(reason: &str) -> String {
 
 fn compiled(engine: &Engine, form: Form, wasm: &[u8], note: String) -> Product {
     let code = MachineCode::compiled(engine.wasmtime(), form, wasm);
-    let made = code.map(|code| (code, note)).map_err(|error| shown(&format!("{error:#}")));
+    let made = code.map(|code| (code, note)).map_err(|error| Refused::for_good(shown(&format!("{error:#}"))));
     Product { made, log: Vec::new() }
 }
 
@@ -56,7 +57,7 @@ fn instrumented(engine: &Engine, wasm: &[u8]) -> Product {
     let product = compiled(engine, Form::Component, &component, note);
     match (&product.made, component) {
         // What a broken plugin is told about is itself.
-        (Err(reason), Cow::Owned(_)) => compiled(engine, Form::Component, wasm, reason.clone()),
+        (Err(refused), Cow::Owned(_)) => compiled(engine, Form::Component, wasm, refused.reason.clone()),
         _ => product,
     }
 }
@@ -67,33 +68,32 @@ async fn configured(
     setting: &Setting,
     materials: &Materials,
     log: &mut Vec<(Level, String)>,
-) -> Result<MachineCode, String> {
-    let (context, _) = snapshot::instrumented(&materials.wasm)?;
-    let linked = Linked::new(
-        &v0_1::linker(engine.wasmtime()).map_err(|error| format!("{error:#}"))?,
-        &component(engine, &materials.code)?,
-    );
-    let linked = linked.map_err(|error| format!("{error:#}"))?;
+) -> Result<MachineCode, Refused> {
+    let (context, _) = snapshot::instrumented(&materials.wasm).map_err(Refused::for_good)?;
+    let linked = linked(engine, &materials.code)?;
     let runner = || runner(engine, setting, materials);
     let snapshot = taken(&linked, &context, &runner(), log).await?;
     if snapshot.len() as u64 > setting.size_max {
-        return Err(format!("it is larger than {} when it is configured", text::octets(setting.size_max)));
+        let size_max = text::octets(setting.size_max);
+        return Err(Refused::for_good(format!("it is larger than {size_max} when it is configured")));
     }
     let code = MachineCode::compiled(engine.wasmtime(), Form::Component, &snapshot);
-    let code = code.map_err(|error| format!("it does not compile when it is configured: {error:#}"))?;
-    let linker = v0_1::linker(engine.wasmtime()).map_err(|error| format!("{error:#}"))?;
-    let once = Linked::new(&linker, &component(engine, &code)?).map_err(|error| format!("{error:#}"))?;
+    let fault = |error| Refused::for_good(format!("it does not compile when it is configured: {error:#}"));
+    let code = code.map_err(fault)?;
+    let once = self::linked(engine, &code)?;
     let each_time = ComponentFilter::new(linked, runner(), Configured::EachTime);
-    trial::same(&ComponentFilter::new(once, runner(), Configured::Once), &each_time).await?;
+    let once = ComponentFilter::new(once, runner(), Configured::Once);
+    trial::same(&once, &each_time).await.map_err(Refused::for_now)?;
     Ok(code)
 }
 
-fn component(engine: &Engine, code: &MachineCode) -> Result<wasmtime::component::Component, String> {
-    match Code::load(engine.wasmtime(), Form::Component, code) {
-        Ok(Code::Component(component)) => Ok(component),
-        Ok(Code::Program(_)) => Err("it is no component".into()),
-        Err(error) => Err(format!("{error:#}")),
-    }
+fn linked(engine: &Engine, code: &MachineCode) -> Result<Linked, Refused> {
+    let engine = engine.wasmtime();
+    let linked = Code::load(engine, Form::Component, code).and_then(|code| match code {
+        Code::Component(component) => Linked::new(&v0_1::linker(engine)?, &component),
+        Code::Program(_) => Err(wasmtime::format_err!("it is no component")),
+    });
+    linked.map_err(|error| Refused::for_good(format!("{error:#}")))
 }
 
 fn runner(engine: &Arc<Engine>, setting: &Setting, materials: &Materials) -> Runner {
@@ -114,7 +114,7 @@ async fn taken(
     context: &ComponentContext<'_>,
     runner: &Runner,
     log: &mut Vec<(Level, String)>,
-) -> Result<Vec<u8>, String> {
+) -> Result<Vec<u8>, Refused> {
     let mut store = runner.store(Host::new(&runner.profile, None));
     store.data().log.keep();
     let ended = runner
@@ -126,16 +126,22 @@ async fn taken(
     *log = store.data().log.kept();
     let instance = match ended {
         Ok(Ok(instance)) => instance,
-        Ok(Err(reason)) => return Err(format!("it refuses its settings: {reason}")),
-        Err(ended) => return Err(format!("it {}", ended.failure(store.data(), &runner.profile))),
+        Ok(Err(reason)) => return Err(Refused::for_now(format!("it refuses its settings: {reason}"))),
+        Err(ended) => return Err(Refused::for_now(format!("it {}", ended.failure(store.data(), &runner.profile)))),
     };
     if runner.profile.reach.was_reached() {
-        return Err("it asks for something outside of itself while it is configured".into());
+        return Err(Refused::for_good("it asks for something outside of itself while it is configured"));
     }
     match store.data_mut().open_handles() {
         0 => {}
-        handles => return Err(format!("{handles} handles are open when it is configured (does it print?)")),
+        handles => {
+            let reason = format!("{handles} handles are open when it is configured (does it print?)");
+            return Err(Refused::for_good(reason));
+        }
     }
     let taken = runner.run(&mut store, async |store| Ok(snapshot::taken(context, store, instance).await)).await;
-    taken.unwrap_or_else(|ended| Err(ended.failure(store.data(), &runner.profile).to_string()))
+    match taken {
+        Ok(taken) => taken.map_err(Refused::for_good),
+        Err(ended) => Err(Refused::for_now(ended.failure(store.data(), &runner.profile).to_string())),
+    }
 }
