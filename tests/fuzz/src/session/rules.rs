@@ -226,7 +226,7 @@ impl Rules {
         assert!(!credential || proved || self.may_log_in(), "{shown} in clear");
         let before_login = match &command {
             Command::Extension { extension, .. } => extension.state != State::Transaction,
-            Command::Apop { .. } => self.secure || !self.policy.encryption_required || self.policy.kpop,
+            Command::Apop { .. } => self.secure || !self.policy.encryption_required,
             Command::Stls => self.policy.passes_stls && !self.secure,
             command => credential || matches!(command, Command::Capa | Command::Quit),
         };
@@ -236,6 +236,11 @@ impl Rules {
             Command::Pass(_) => assert!(std::mem::take(&mut self.user), "{shown} without a user"),
             _ => {}
         }
+    }
+
+    /// Whether a Kerberos exchange came first.
+    pub(super) fn speaks_kerberos(&self) -> bool {
+        self.policy.kpop
     }
 
     /// Whether the client's numbers may be others than the upstream's.

@@ -34,7 +34,7 @@ pub(super) fn outcome(
     let choice: u8 = choices.arbitrary().unwrap_or_default();
     let yes = choice & 1 == 0;
     Some(match job {
-        Job::Connect(user) => connect(user, choice),
+        Job::Connect(user) => connect(user, choice, rules.speaks_kerberos()),
         Job::Disconnect => return None,
         Job::Handshake => {
             if yes {
@@ -89,7 +89,7 @@ pub(super) fn outcome(
     })
 }
 
-fn connect(user: Option<Vec<u8>>, choice: u8) -> Event {
+fn connect(user: Option<Vec<u8>>, choice: u8, kerberos: bool) -> Event {
     let greeting = match choice >> 2 & 7 {
         0..4 => "+OK ready <1.2@host> now",
         4 => "+OK",
@@ -112,7 +112,9 @@ fn connect(user: Option<Vec<u8>>, choice: u8) -> Event {
             name.split(|&octet| octet == b'#').next().map(<[u8]>::to_vec).unwrap_or_default()
         }
     });
-    Event::Connected { greeting, user, apop: choice & 1 == 0, scheme: scheme(choice) }
+    // Behind Kerberos there is no password to log in with.
+    let scheme = if kerberos { Scheme::Relay } else { scheme(choice) };
+    Event::Connected { greeting, user, apop: choice & 1 == 0, scheme }
 }
 
 fn scheme(choice: u8) -> Scheme {
