@@ -72,7 +72,7 @@ pub(super) fn outcome(
         }
         Job::Recall(seen) => Event::Recalled(
             seen.into_iter()
-                .zip(choice..)
+                .zip(u32::from(choice)..)
                 .filter(|(_, bits)| bits & 1 == 0)
                 .map(|((number, _), bits)| (number, Hint { octets: 9, held: bits & 2 == 0 }))
                 .collect(),
