@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// The folders of the filters; each has a package `popgate-filter-NAME`.
-const FILTERS: [&str; 3] = ["attachments", "rewrite", "virus"];
+const FILTERS: [&str; 6] = ["attachments", "clamav", "rewrite", "rspamd", "spamassassin", "virus"];
 
 const TARGET: &str = "wasm32-wasip2";
 

@@ -45,6 +45,7 @@
 //! | `message`, `part`, `reader`, `rebuild` | what a filter reads and how it edits |
 //! | [`data`], [`log`], [`text`] | data files, the operator's log, text for people |
 //! | `random` | random octets that are new for each message |
+//! | [`service`] | services over TCP that a filter asks |
 //! | `settings` | JSON into the author's type, faults with their key |
 //! | `host` | the one seam: the WIT's functions, by the real host or by the one in [`testing`] |
 //! | `component` | generated bindings and the macro's other half; only in WebAssembly |
@@ -59,6 +60,7 @@ mod part;
 mod random;
 mod reader;
 mod rebuild;
+pub mod service;
 mod settings;
 pub mod text;
 

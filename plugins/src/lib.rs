@@ -16,6 +16,8 @@ pub struct Bundled {
     pub wasm: &'static [u8],
     /// The header fields that it writes whatever its settings are. Incoming ones of these names are forged.
     pub writes: &'static [&'static str],
+    /// Whether it asks a service, whose address it has to be given.
+    pub asks: bool,
 }
 
 /// All bundled filters, in the order of their names.
@@ -25,18 +27,42 @@ pub const BUNDLED: &[Bundled] = &[
         summary: "strips or holds attachments by file name and media type",
         wasm: include_bytes!(concat!(env!("OUT_DIR"), "/attachments.wasm")),
         writes: &[],
+        asks: false,
+    },
+    Bundled {
+        name: "clamav",
+        summary: "holds what ClamAV's clamd finds",
+        wasm: include_bytes!(concat!(env!("OUT_DIR"), "/clamav.wasm")),
+        writes: &[],
+        asks: true,
     },
     Bundled {
         name: "rewrite",
         summary: "rewrites the subject and other header fields by rules",
         wasm: include_bytes!(concat!(env!("OUT_DIR"), "/rewrite.wasm")),
         writes: &[],
+        asks: false,
+    },
+    Bundled {
+        name: "rspamd",
+        summary: "reports the score of rspamd",
+        wasm: include_bytes!(concat!(env!("OUT_DIR"), "/rspamd.wasm")),
+        writes: &[],
+        asks: true,
+    },
+    Bundled {
+        name: "spamassassin",
+        summary: "reports the score of SpamAssassin's spamd",
+        wasm: include_bytes!(concat!(env!("OUT_DIR"), "/spamassassin.wasm")),
+        writes: &[],
+        asks: true,
     },
     Bundled {
         name: "virus",
         summary: "holds or strips the EICAR test file and files known by their SHA-256",
         wasm: include_bytes!(concat!(env!("OUT_DIR"), "/virus.wasm")),
         writes: &[],
+        asks: false,
     },
 ];
 
@@ -52,7 +78,7 @@ mod tests {
 
     #[test]
     fn each_filter_is_a_component_of_the_track_that_the_host_knows() {
-        assert_eq!(BUNDLED.len(), 3);
+        assert_eq!(BUNDLED.len(), 6);
         for bundled in BUNDLED {
             // Magic, then version 13 of layer 1: a component, not a core module.
             assert_eq!(bundled.wasm[..8], *b"\0asm\x0d\0\x01\0", "{}", bundled.name);

@@ -36,6 +36,7 @@ pub mod mail;
 pub mod network;
 pub mod popgate;
 pub mod process;
+pub mod scanner;
 pub mod server;
 pub mod transcript;
 pub mod upstream;

@@ -23,6 +23,7 @@ mod probe;
 mod real_server;
 mod routes;
 mod sandbox;
+mod scanners;
 mod secrets;
 mod strangers;
 mod tops;

@@ -27,7 +27,7 @@ pub(super) fn configuration(arguments: &Arguments) -> Result<Config, String> {
             filters.push_str(&settings(arguments)?);
         }
         None => {
-            for plugin in popgate_plugins::BUNDLED {
+            for plugin in popgate_plugins::BUNDLED.iter().filter(|plugin| !plugin.asks) {
                 let _ = writeln!(filters, "[[filter]]\nplugin = \"{}\"", plugin.name);
             }
         }
