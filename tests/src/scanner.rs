@@ -67,6 +67,7 @@ impl Scanner {
                 std::fs::create_dir(folder.join(place)).expect("the folder is new");
             }
             write(&folder.join("rules/test.cf"), rules);
+            write(&folder.join("site/test.pre"), "loadplugin Mail::SpamAssassin::Plugin::Check\n");
             let mut command = Command::new(&binary);
             command.arg("--listen").arg(address.to_string()).args(["--local", "--nouser-config", "--max-children=2"]);
             command.arg("--configpath").arg(folder.join("rules")).arg("--siteconfigpath").arg(folder.join("site"));

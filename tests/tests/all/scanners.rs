@@ -82,7 +82,7 @@ fn a_daemon_that_is_away_silent_or_not_granted_is_never_clean() {
     let breaks_off_address = breaks_off.local_addr().expect("it is bound");
     thread::spawn(move || {
         for connection in breaks_off.incoming() {
-            drop(connection)
+            drop(connection);
         }
     });
     for plugin in ["clamav", "spamassassin", "rspamd"] {
