@@ -4,24 +4,39 @@
 
 use std::cell::RefCell;
 
-use crate::{Failure, Filter, Message, Verdict, settings};
+use crate::{Failure, Filter, Label, Learning, Message, Verdict, settings};
 
-/// What the bindings generator makes of `wit/filter.wit`.
+/// What the bindings generator makes of `wit/filter.wit`, of the largest world.
 #[allow(unsafe_code, reason = "calls across the component boundary; generated, and checked by its authors")]
 #[allow(missing_docs, unreachable_pub, reason = "generated")]
 #[allow(clippy::all, clippy::unwrap_used, clippy::uninlined_format_args, reason = "generated")]
 pub mod bindings {
     wit_bindgen::generate!({
-        world: "mail-filter",
+        world: "learning-filter",
         path: "wit",
         pub_export_macro: true,
         default_bindings_module: "popgate_plugin::component::bindings",
     });
 }
 
-pub use bindings::exports::popgate::filter::filter::{
-    Failure as HostFailure, Guest, Message as HostMessage, Verdict as HostVerdict,
-};
+/// The world of a filter that does not learn. Nothing in here is used but the section that describes it to the linker.
+#[allow(unsafe_code, reason = "calls across the component boundary; generated, and checked by its authors")]
+#[allow(dead_code, missing_docs, unused_imports, unused_macros, unreachable_pub, reason = "generated")]
+#[allow(clippy::all, clippy::unwrap_used, clippy::uninlined_format_args, reason = "generated")]
+mod plain {
+    wit_bindgen::generate!({ world: "mail-filter", path: "wit" });
+}
+
+pub use bindings::exports::popgate::filter::filter as exported;
+pub use bindings::exports::popgate::filter::learning as exported_learning;
+pub use bindings::popgate::filter::mail::Message as HostMessage;
+pub use exported::{Failure as HostFailure, Guest, Verdict as HostVerdict};
+pub use exported_learning::{Guest as LearningGuest, Label as HostLabel};
+
+/// Makes the linker look at the description of [`plain`].
+pub fn describe() {
+    plain::__link_custom_section_describing_imports();
+}
 
 /// The configured filter of this component.
 #[derive(Debug)]
@@ -52,21 +67,62 @@ impl<F: Filter> Slot<F> {
     ///
     /// The filter's failure.
     pub fn filter(&self, message: HostMessage) -> Result<HostVerdict, HostFailure> {
+        match self.with(|filter| filter.filter(&Message { host: message }))? {
+            Verdict::Pass => Ok(HostVerdict::Pass),
+            Verdict::Hold(reason) => Ok(HostVerdict::Hold(reason)),
+        }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&F) -> Result<T, Failure>) -> Result<T, Failure> {
         let filter = self.0.borrow();
-        let filter = filter.as_ref().ok_or_else(|| HostFailure::Service("the filter was not configured".to_owned()))?;
-        match filter.filter(&Message { host: message }) {
-            Ok(Verdict::Pass) => Ok(HostVerdict::Pass),
-            Ok(Verdict::Hold(reason)) => Ok(HostVerdict::Hold(reason)),
-            Err(Failure::Service(reason)) => Err(HostFailure::Service(reason)),
-            Err(Failure::Message(reason)) => Err(HostFailure::Message(reason)),
+        let filter = filter.as_ref().ok_or_else(|| Failure::Service("the filter was not configured".to_owned()))?;
+        work(filter)
+    }
+}
+
+impl<F: Learning> Slot<F> {
+    /// Has a message learned.
+    ///
+    /// # Errors
+    ///
+    /// The filter's failure.
+    pub fn learn(&self, message: HostMessage, label: HostLabel) -> Result<(), HostFailure> {
+        Ok(self.with(|filter| filter.learn(&Message { host: message }, label.into()))?)
+    }
+
+    /// Has a message forgotten.
+    ///
+    /// # Errors
+    ///
+    /// The filter's failure.
+    pub fn forget(&self, message: HostMessage, label: HostLabel) -> Result<(), HostFailure> {
+        Ok(self.with(|filter| filter.forget(&Message { host: message }, label.into()))?)
+    }
+}
+
+impl From<Failure> for HostFailure {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Service(reason) => Self::Service(reason),
+            Failure::Message(reason) => Self::Message(reason),
+        }
+    }
+}
+
+impl From<HostLabel> for Label {
+    fn from(label: HostLabel) -> Self {
+        match label {
+            HostLabel::Spam => Self::Spam,
+            HostLabel::Ham => Self::Ham,
         }
     }
 }
 
 /// The functions of [`crate::host`] by the real host.
 pub(crate) mod host {
-    use super::bindings::popgate::filter::{data, log as host_log, mail};
+    use super::bindings::popgate::filter::{data, log as host_log, mail, state as host_state};
     use crate::host::Level;
+    use crate::state::{Entry, Problem, Scope};
     use crate::{Finding, Header};
 
     pub(crate) use super::bindings::popgate::filter::mail::{Message, Part, Replacement};
@@ -92,5 +148,44 @@ pub(crate) mod host {
             Level::Warn => host_log::Level::Warn,
         };
         host_log::write(level, line);
+    }
+
+    pub(crate) fn state_get(scope: Scope, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, Problem> {
+        host_state::get(scope.into(), keys).map_err(Problem::from)
+    }
+
+    pub(crate) fn state_put(scope: Scope, entries: &[Entry]) -> Result<(), Problem> {
+        let entry = |entry: &Entry| {
+            let Entry { key, value, lifetime } = entry.clone();
+            host_state::Entry { key, value, lifetime }
+        };
+        let entries: Vec<_> = entries.iter().map(entry).collect();
+        host_state::put(scope.into(), &entries).map_err(Problem::from)
+    }
+
+    pub(crate) fn state_remove(scope: Scope, keys: &[Vec<u8>]) -> Result<(), Problem> {
+        host_state::remove(scope.into(), keys).map_err(Problem::from)
+    }
+
+    pub(crate) fn state_add(scope: Scope, deltas: &[(Vec<u8>, i64)]) -> Result<(), Problem> {
+        host_state::add(scope.into(), deltas).map_err(Problem::from)
+    }
+
+    impl From<Scope> for host_state::Scope {
+        fn from(scope: Scope) -> Self {
+            match scope {
+                Scope::Shared => Self::Shared,
+                Scope::User => Self::User,
+            }
+        }
+    }
+
+    impl From<host_state::Problem> for Problem {
+        fn from(problem: host_state::Problem) -> Self {
+            match problem {
+                host_state::Problem::Refused(reason) => Self::Refused(reason),
+                host_state::Problem::Service(reason) => Self::Service(reason),
+            }
+        }
     }
 }

@@ -43,6 +43,7 @@
 //! | --- | --- |
 //! | `filter` | the trait, verdicts and failures |
 //! | `message`, `part`, `reader`, `rebuild` | what a filter reads and how it edits |
+//! | [`state`], `learning` | what outlives a message; filters that learn |
 //! | [`data`], [`log`], [`text`] | data files, the operator's log, text for people |
 //! | `random` | random octets that are new for each message |
 //! | [`service`] | services over TCP that a filter asks |
@@ -54,6 +55,7 @@
 pub mod data;
 mod filter;
 mod host;
+mod learning;
 pub mod log;
 mod message;
 mod part;
@@ -62,6 +64,7 @@ mod reader;
 mod rebuild;
 pub mod service;
 mod settings;
+pub mod state;
 pub mod text;
 
 #[cfg(target_family = "wasm")]
@@ -71,12 +74,14 @@ pub mod component;
 pub mod testing;
 
 pub use filter::{Failure, Filter, NoSettings, Refused, TooLarge, Verdict};
+pub use learning::{Label, Learning};
 pub use message::{Finding, Header, Message, Replacement};
 pub use part::Part;
 pub use random::random;
 pub use reader::Reader;
 
-/// Makes a WebAssembly component of a type that implements [`Filter`].
+/// Makes a WebAssembly component of a type that implements [`Filter`]; with `export!(Type, learning)` of one that implements
+/// [`Learning`], too.
 ///
 /// It stands once in a crate with `crate-type = ["cdylib", "rlib"]`. In a native build it only checks the
 /// type, since the names that a component exports mean nothing to a native linker.
@@ -85,22 +90,37 @@ macro_rules! export {
     ($filter:ty) => {
         #[cfg(target_family = "wasm")]
         const _: () = {
-            ::std::thread_local! {
-                static CONFIGURED: $crate::component::Slot<$filter> =
-                    const { $crate::component::Slot::new() };
-            }
+            $crate::__component!($filter, $crate::component::describe());
 
-            struct Component;
+            $crate::component::exported::__export_popgate_filter_filter_0_1_0_cabi!(
+                Component with_types_in $crate::component::exported
+            );
+        };
 
-            impl $crate::component::Guest for Component {
-                fn configure(settings: ::std::string::String) -> ::core::result::Result<(), ::std::string::String> {
-                    CONFIGURED.with(|slot| slot.configure(&settings))
+        #[cfg(not(target_family = "wasm"))]
+        const _: fn() = || {
+            fn is_filter<F: $crate::Filter>() {}
+            is_filter::<$filter>();
+        };
+    };
+    ($filter:ty, learning) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            $crate::__component!($filter, ());
+
+            impl $crate::component::LearningGuest for Component {
+                fn learn(
+                    message: $crate::component::HostMessage,
+                    label: $crate::component::HostLabel,
+                ) -> ::core::result::Result<(), $crate::component::HostFailure> {
+                    CONFIGURED.with(|slot| slot.learn(message, label))
                 }
 
-                fn filter(
+                fn forget(
                     message: $crate::component::HostMessage,
-                ) -> ::core::result::Result<$crate::component::HostVerdict, $crate::component::HostFailure> {
-                    CONFIGURED.with(|slot| slot.filter(message))
+                    label: $crate::component::HostLabel,
+                ) -> ::core::result::Result<(), $crate::component::HostFailure> {
+                    CONFIGURED.with(|slot| slot.forget(message, label))
                 }
             }
 
@@ -111,9 +131,37 @@ macro_rules! export {
 
         #[cfg(not(target_family = "wasm"))]
         const _: fn() = || {
-            fn is_filter<F: $crate::Filter>() {}
-            is_filter::<$filter>();
+            fn is_learning<F: $crate::Learning>() {}
+            is_learning::<$filter>();
         };
+    };
+}
+
+/// What both forms of [`export!`] have in common: the type, and what is done at first.
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __component {
+    ($filter:ty, $first:expr) => {
+        ::std::thread_local! {
+            static CONFIGURED: $crate::component::Slot<$filter> =
+                const { $crate::component::Slot::new() };
+        }
+
+        struct Component;
+
+        impl $crate::component::Guest for Component {
+            fn configure(settings: ::std::string::String) -> ::core::result::Result<(), ::std::string::String> {
+                $first;
+                CONFIGURED.with(|slot| slot.configure(&settings))
+            }
+
+            fn filter(
+                message: $crate::component::HostMessage,
+            ) -> ::core::result::Result<$crate::component::HostVerdict, $crate::component::HostFailure> {
+                CONFIGURED.with(|slot| slot.filter(message))
+            }
+        }
     };
 }
 

@@ -16,12 +16,15 @@
 
 pub(crate) mod host;
 mod mime;
+pub(crate) mod state;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::{Filter, Finding, Message, settings};
+use crate::{Failure, Filter, Finding, Label, Learning, Message, Verdict, settings};
+
+pub use state::{commit, discard, set_state_problem, set_state_user};
 
 /// An edit that a filter asked for and the host accepted.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -90,6 +93,42 @@ thread_local! {
 /// What the operator would read.
 pub fn configure<F: Filter>(json: impl fmt::Display) -> Result<F, String> {
     F::configure(settings::parse(&json.to_string())?)
+}
+
+/// Has a filter examine a message as the host does it: what it writes to its state takes effect with a verdict alone.
+///
+/// # Errors
+///
+/// The filter's failure.
+pub fn examine(filter: &impl Filter, message: &Message) -> Result<Verdict, Failure> {
+    settled(filter.filter(message))
+}
+
+/// Has a filter learn a message as the host does it: what it writes to its state takes effect if it does not fail.
+///
+/// # Errors
+///
+/// The filter's failure.
+pub fn learn(filter: &impl Learning, message: &Message, label: Label) -> Result<(), Failure> {
+    settled(filter.learn(message, label))
+}
+
+/// Has a filter forget a message as the host does it.
+///
+/// # Errors
+///
+/// The filter's failure.
+pub fn forget(filter: &impl Learning, message: &Message, label: Label) -> Result<(), Failure> {
+    settled(filter.forget(message, label))
+}
+
+fn settled<T>(answer: Result<T, Failure>) -> Result<T, Failure> {
+    if answer.is_ok() {
+        commit()
+    } else {
+        discard()
+    }
+    answer
 }
 
 /// Gives filters in this thread a data file.

@@ -1,0 +1,73 @@
+//! A filter that remembers: how many messages it has seen of a user and of all, and the words that it has learned.
+//!
+//! It puts what it knows into header fields. What a message asks for in `X-Do` it tries, and says what came of it:
+//! `fail` fails after the writes, `fill SIZE` puts a value of that size under a new key.
+
+use popgate_plugin::state::{self, Entry, Scope};
+use popgate_plugin::{Failure, Filter, Label, Learning, Message, NoSettings, Verdict};
+
+struct Count;
+
+popgate_plugin::export!(Count, learning);
+
+impl Filter for Count {
+    type Settings = NoSettings;
+
+    fn configure(_: NoSettings) -> Result<Self, String> {
+        Ok(Self)
+    }
+
+    fn filter(&self, message: &Message) -> Result<Verdict, Failure> {
+        let wanted = message.header("X-Do").unwrap_or_default();
+        if let Some(size) = wanted.strip_prefix("fill ") {
+            let size = size.parse().map_err(|_| Failure::Message(format!("`{size}` is no size")))?;
+            let key = message.header("Subject").unwrap_or_default();
+            state::put(Scope::User, [Entry::new(key, vec![0; size])])?;
+        }
+        for (scope, name) in [(Scope::User, "X-User"), (Scope::Shared, "X-Shared")] {
+            let said = match state::counts(scope, ["messages", "learned"]) {
+                Ok(counts) => format!("{} {}", counts[0], counts[1]),
+                Err(problem) => format!("{problem:?}"),
+            };
+            message.set_header(name, &said)?;
+            if !said.contains("Refused") {
+                state::add(scope, [("messages", 1)])?;
+            }
+        }
+        match &*wanted {
+            "fail" => Err(Failure::Message("asked to fail".into())),
+            "hold" => Ok(Verdict::hold("asked to hold")),
+            _ => Ok(Verdict::Pass),
+        }
+    }
+}
+
+impl Learning for Count {
+    fn learn(&self, message: &Message, label: Label) -> Result<(), Failure> {
+        self.weigh(message, label, 1)
+    }
+
+    fn forget(&self, message: &Message, label: Label) -> Result<(), Failure> {
+        self.weigh(message, label, -1)
+    }
+}
+
+impl Count {
+    /// Spam counts upwards and ham in thousands, so that one number tells both.
+    fn weigh(&self, message: &Message, label: Label, times: i64) -> Result<(), Failure> {
+        if message.header("X-Do").as_deref() == Some("fail") {
+            return Err(Failure::Message("asked to fail".into()));
+        }
+        let weight = match label {
+            Label::Spam => 1,
+            Label::Ham => 1_000,
+        };
+        for scope in [Scope::User, Scope::Shared] {
+            match state::add(scope, [("learned", weight * times)]) {
+                Err(state::Problem::Refused(_)) if scope == Scope::User => {}
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+}
