@@ -16,6 +16,7 @@ use crate::place::{Place, Source};
 use crate::route::Route;
 use crate::section::{Faults, Section};
 use crate::state_dir;
+use crate::store::Store;
 use crate::tls::Tls;
 use crate::upstream::{Greeting, Upstream, UpstreamTls};
 use crate::vouching;
@@ -40,6 +41,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// The chain of filters, in order.
     pub filters: Vec<Filter>,
+    /// Where filters keep what they remember.
+    pub store: Store,
     /// The bounds.
     pub limits: Limits,
     /// What is probably not meant, a line each, with file and line number.
@@ -139,10 +142,22 @@ impl Config {
         let filters = top.sections("filter");
         let filters =
             filters.into_iter().map(|section| Filter::read(section, &mut filter_names, &listener_names)).collect();
+        let store = top.section("store").map_or_else(Store::default, Store::read);
         let limits = top.section("limits").map_or_else(Limits::default, Limits::read);
         let path = path.to_owned();
-        let config =
-            Self { path, state_dir, user, listeners, upstreams, routes, tls, filters, limits, warnings: Vec::new() };
+        let config = Self {
+            path,
+            state_dir,
+            user,
+            listeners,
+            upstreams,
+            routes,
+            tls,
+            filters,
+            store,
+            limits,
+            warnings: Vec::new(),
+        };
         config.check(&mut top);
         top.finish();
         config

@@ -13,26 +13,30 @@ use crate::setting::{Refusal, Setting, text};
 pub struct Grant {
     /// Where it may connect to, by TCP.
     pub connect: Vec<SocketAddr>,
+    /// Whether it may remember something from one message to the next.
+    pub kv: bool,
 }
 
 impl Grant {
     pub(crate) fn read(section: &mut Section<'_>) -> Self {
         let Some(mut grant) = section.section("grant") else { return Self::default() };
         let connect = grant.list("connect").into_iter().map(|(Peer(address), _)| address).collect();
+        let kv = grant.get("kv").unwrap_or_default();
         grant.finish();
-        Self { connect }
+        Self { connect, kv }
     }
 
     /// True if there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.connect.is_empty()
+        self.connect.is_empty() && !self.kv
     }
 }
 
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let connect = self.connect.iter().map(|address| format!("connect to {address}"));
-        f.write_str(&connect.collect::<Vec<_>>().join(", "))
+        let kv = self.kv.then(|| "keep state".to_owned());
+        f.write_str(&connect.chain(kv).collect::<Vec<_>>().join(", "))
     }
 }
 

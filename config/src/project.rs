@@ -153,6 +153,7 @@ impl Project {
         let grant = top.section("grant").map(Asked::read).unwrap_or_default();
         filter.writes.clone_from(&writes);
         filter.grant.connect = grant.connect.iter().filter_map(|address| address.parse().ok()).collect();
+        filter.grant.kv = grant.kv;
         let (kind_place, wasm_place) = (top.place_of("kind"), top.place_of("wasm"));
         top.finish();
         Self { name, version, kind, api, build, tools, writes, grant, filter, kind_place, wasm_place }

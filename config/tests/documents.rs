@@ -9,8 +9,17 @@ use popgate_config::{Config, Error, parse};
 const README: &str = include_str!("../README.md");
 
 /// Every section of the file.
-const SECTIONS: [&str; 8] =
-    ["", "[[listener]]", "[[upstream]]", "[[route]]", "[tls]", "[[filter]]", "[[filter]]\n[filter.only]", "[limits]"];
+const SECTIONS: [&str; 9] = [
+    "",
+    "[[listener]]",
+    "[[upstream]]",
+    "[[route]]",
+    "[tls]",
+    "[[filter]]",
+    "[[filter]]\n[filter.only]",
+    "[store]",
+    "[limits]",
+];
 
 fn read(text: &str) -> Result<Config, Error> {
     parse(text, Path::new("/etc/popgate/popgate.toml")).map(|mut config| {

@@ -1,0 +1,179 @@
+//! The statements, each in a few sizes, so that a database prepares each of them once.
+
+use std::sync::{Arc, LazyLock};
+
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+
+use super::Owner;
+
+/// A value and when it is forgotten; none: there is nothing under that key.
+pub(super) type Found = Option<(Arc<[u8]>, i64)>;
+
+/// The row of a scope.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct ScopeRow {
+    pub(super) id: i64,
+    pub(super) generation: i64,
+    /// Octets of all its keys and values.
+    pub(super) octets: i64,
+}
+
+/// An entry.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) key: Vec<u8>,
+    pub(super) value: Vec<u8>,
+    pub(super) expires: i64,
+}
+
+/// A statement for 256, 16 or 1 item; more or fewer are several statements.
+struct Sized {
+    of: [(usize, Arc<str>); 3],
+}
+
+impl Sized {
+    /// `text` has `{}` where the items stand; `item` gives the item that is the n-th, counted from 0.
+    fn new(text: &str, item: impl Fn(usize) -> String) -> Self {
+        let of = |count| {
+            let items: Vec<String> = (0..count).map(&item).collect();
+            (count, Arc::from(text.replace("{}", &items.join(", "))))
+        };
+        Self { of: [of(256), of(16), of(1)] }
+    }
+
+    /// The items in pieces, each with its statement.
+    fn pieces<'a, T>(&self, mut items: &'a [T]) -> Vec<(Arc<str>, &'a [T])> {
+        let mut pieces = Vec::new();
+        for (count, text) in &self.of {
+            while items.len() >= *count {
+                let (piece, rest) = items.split_at(*count);
+                pieces.push((Arc::clone(text), piece));
+                items = rest;
+            }
+        }
+        pieces
+    }
+}
+
+static ENTRIES: LazyLock<Sized> = LazyLock::new(|| {
+    Sized::new("SELECT key, value, expires FROM state_entry WHERE scope = $1 AND key IN ({})", |n| {
+        format!("${}", n + 2)
+    })
+});
+
+static PUT: LazyLock<Sized> = LazyLock::new(|| {
+    Sized::new(
+        "INSERT INTO state_entry (scope, key, value, expires) VALUES {} \
+         ON CONFLICT (scope, key) DO UPDATE SET value = excluded.value, expires = excluded.expires",
+        |n| format!("($1, ${}, ${}, ${})", 3 * n + 2, 3 * n + 3, 3 * n + 4),
+    )
+});
+
+static REMOVE: LazyLock<Sized> =
+    LazyLock::new(|| Sized::new("DELETE FROM state_entry WHERE scope = $1 AND key IN ({})", |n| format!("${}", n + 2)));
+
+/// The row of a scope, if there is one.
+pub(super) async fn scope(connection: &mut AnyConnection, owner: &Owner) -> Result<Option<ScopeRow>, sqlx::Error> {
+    let row = sqlx::query("SELECT id, generation, octets FROM state_scope WHERE filter = $1 AND owner = $2")
+        .bind(&*owner.filter)
+        .bind(&*owner.user)
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| scope_row(&row)).transpose()
+}
+
+/// Locks a scope for writing until the end of the transaction, makes it if need be, and counts its generation up.
+pub(super) async fn lock(connection: &mut AnyConnection, owner: &Owner) -> Result<ScopeRow, sqlx::Error> {
+    const LOCK: &str = "UPDATE state_scope SET generation = generation + 1 WHERE filter = $1 AND owner = $2 \
+         RETURNING id, generation, octets";
+    let lock = sqlx::query(LOCK).bind(&*owner.filter).bind(&*owner.user);
+    if let Some(row) = lock.fetch_optional(&mut *connection).await? {
+        return scope_row(&row);
+    }
+    // Somebody else may just make it, too: then there is nothing to insert, and the lock waits for them.
+    sqlx::query(
+        "INSERT INTO state_scope (id, filter, owner, generation, octets) \
+         SELECT COALESCE(MAX(id), 0) + 1, $1, $2, 0, 0 FROM state_scope WHERE 1 = 1 ON CONFLICT (filter, owner) DO NOTHING",
+    )
+    .bind(&*owner.filter)
+    .bind(&*owner.user)
+    .execute(&mut *connection)
+    .await?;
+    let lock = sqlx::query(LOCK).bind(&*owner.filter).bind(&*owner.user);
+    scope_row(&lock.fetch_one(connection).await?)
+}
+
+fn scope_row(row: &sqlx::any::AnyRow) -> Result<ScopeRow, sqlx::Error> {
+    Ok(ScopeRow { id: row.try_get(0)?, generation: row.try_get(1)?, octets: row.try_get(2)? })
+}
+
+/// Notes how many octets a scope has.
+pub(super) async fn resize(connection: &mut AnyConnection, scope: i64, octets: i64) -> Result<(), sqlx::Error> {
+    let resize = sqlx::query("UPDATE state_scope SET octets = $1 WHERE id = $2").bind(octets).bind(scope);
+    resize.execute(connection).await.map(drop)
+}
+
+/// Octets of all scopes of a filter.
+pub(super) async fn octets_of(connection: &mut AnyConnection, filter: &str) -> Result<i64, sqlx::Error> {
+    let sum = "SELECT CAST(COALESCE(SUM(octets), 0) AS BIGINT) FROM state_scope WHERE filter = $1";
+    sqlx::query(sum).bind(filter).fetch_one(connection).await?.try_get(0)
+}
+
+/// The entries under these keys that there are, in any order.
+pub(super) async fn entries(
+    connection: &mut AnyConnection,
+    scope: i64,
+    keys: &[&[u8]],
+) -> Result<Vec<Entry>, sqlx::Error> {
+    let mut found = Vec::new();
+    for (text, keys) in ENTRIES.pieces(keys) {
+        let mut query = sqlx::query(AssertSqlSafe(text)).bind(scope);
+        for key in keys {
+            query = query.bind(key.to_vec());
+        }
+        for row in query.fetch_all(&mut *connection).await? {
+            found.push(Entry { key: row.try_get(0)?, value: row.try_get(1)?, expires: row.try_get(2)? });
+        }
+    }
+    Ok(found)
+}
+
+/// Puts entries in place of those that are there; no key twice.
+pub(super) async fn put(connection: &mut AnyConnection, scope: i64, entries: &[Entry]) -> Result<(), sqlx::Error> {
+    for (text, entries) in PUT.pieces(entries) {
+        let mut query = sqlx::query(AssertSqlSafe(text)).bind(scope);
+        for Entry { key, value, expires } in entries {
+            query = query.bind(key.clone()).bind(value.clone()).bind(*expires);
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Removes entries.
+pub(super) async fn remove(connection: &mut AnyConnection, scope: i64, keys: &[&[u8]]) -> Result<(), sqlx::Error> {
+    for (text, keys) in REMOVE.pieces(keys) {
+        let mut query = sqlx::query(AssertSqlSafe(text)).bind(scope);
+        for key in keys {
+            query = query.bind(key.to_vec());
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// The owners of some entries that are over.
+pub(super) async fn overdue(connection: &mut AnyConnection, now: i64) -> Result<Vec<(Owner, Vec<u8>)>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT filter, owner, key FROM state_entry JOIN state_scope ON state_scope.id = state_entry.scope \
+         WHERE expires <= $1 AND expires < 9223372036854775807 ORDER BY expires LIMIT 1000",
+    )
+    .bind(now)
+    .fetch_all(connection)
+    .await?;
+    let owner = |row: sqlx::any::AnyRow| {
+        let owner = Owner { filter: row.try_get(0)?, user: row.try_get(1)? };
+        Ok((owner, row.try_get(2)?))
+    };
+    rows.into_iter().map(owner).collect()
+}
