@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod diff;
 mod filter;
+mod learn;
 mod load;
 mod logging;
 mod plugin;
@@ -58,6 +59,8 @@ enum Command {
     Probe(ProbeArguments),
     /// Run the filters over messages.
     Filter(filter::Arguments),
+    /// Show the filters that learn what is spam and what is not.
+    Learn(learn::Arguments),
     /// Make, test and look at plugins.
     Plugin(plugin::Arguments),
     /// Look at what is held, release or delete it.
@@ -155,6 +158,7 @@ pub fn main() -> ExitCode {
         arguments.command,
         Command::Filter(_)
             | Command::Check(_)
+            | Command::Learn(_)
             | Command::Plugin(_)
             | Command::Probe(_)
             | Command::Quarantine(_)
@@ -181,6 +185,7 @@ pub fn main() -> ExitCode {
             Command::Check(check) => check::main(&check.config).await,
             Command::Probe(probe) => probe::main(probe).await,
             Command::Filter(filter) => filter::main(filter).await,
+            Command::Learn(arguments) => learn::main(arguments).await,
             Command::Plugin(arguments) => plugin::main(arguments).await,
             Command::Quarantine(QuarantineArguments { config, action }) => quarantine::main(&config, action),
             // It has ended above.

@@ -31,6 +31,47 @@ pub trait Filter: Send + Sync {
     /// A hash of everything that decides what it does with a message: code, settings, limits. A filter with another one is
     /// another filter, and its failures start anew.
     fn fingerprint(&self) -> [u8; 32];
+
+    /// Whether it learns from messages of which people say what they are.
+    fn learns(&self) -> bool {
+        false
+    }
+
+    /// Learns a message, or forgets it: all of it or nothing, and nothing twice.
+    fn learn(&self, _: Lesson) -> Pin<Box<dyn Future<Output = Result<Learned, Failure>> + Send + '_>> {
+        Box::pin(async { Err(Failure::Message("does not learn".into())) })
+    }
+}
+
+/// What people say that a message is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Label {
+    /// Mail that nobody wants.
+    Spam,
+    /// Mail that somebody wants.
+    Ham,
+}
+
+/// A message to be learned.
+#[derive(Clone, Debug)]
+pub struct Lesson {
+    /// The message.
+    pub message: Message,
+    /// By what it is known again: the hash of its octets as they came.
+    pub id: [u8; 32],
+    /// Whose it is.
+    pub facts: Arc<Facts>,
+    /// What it is; none: it is to be forgotten.
+    pub label: Option<Label>,
+}
+
+/// What came of a lesson.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Learned {
+    /// It was learned, or forgotten.
+    New,
+    /// It was known, or not known, already.
+    Known,
 }
 
 /// What a filter gets.
@@ -65,6 +106,8 @@ pub struct Facts {
     pub sdps_sender: Option<String>,
     /// The envelope's recipient, where the upstream has told it.
     pub sdps_recipient: Option<String>,
+    /// The same filters have examined the message in this session before: what they have noted about it then, counts.
+    pub examined_before: bool,
 }
 
 /// The command that made the proxy fetch a message.

@@ -36,6 +36,7 @@ mod meter;
 mod module;
 mod pipe;
 mod record;
+mod remember;
 mod runner;
 mod sandbox;
 mod source;

@@ -18,6 +18,7 @@ async fn check(path: &Path) -> Result<(), StartError> {
     let config = run::configuration(path)?;
     let mut lasting = Lasting::default();
     Parts::load(&config, &mut lasting, None).await?;
+    lasting.check_state(&config).await.map_err(StartError::Running)?;
     println!("{} is good", path.display());
     for listener in &config.listeners {
         let target = listener.upstream.as_deref().unwrap_or("the user's route");

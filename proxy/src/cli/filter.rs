@@ -9,14 +9,14 @@ use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use popgate_config::Plugin;
+use popgate_config::{Config, Plugin};
 
 use super::{DONE, FAILED, USAGE, diff, load};
 use crate::filter::{Chain, Disposition, Facts, FetchCommand, Outcome, Poison};
 use crate::message::Message;
 use crate::message::notice::Notice;
 pub(super) use alone::without_server;
-pub(super) use mail::Mail;
+pub(super) use mail::{Mail, files};
 use report::Report;
 use watch::Snapshot;
 
@@ -50,6 +50,9 @@ pub(super) struct Arguments {
     /// The login name that filters are told.
     #[arg(long, value_name = "USER")]
     user: Option<String>,
+    /// The upstream that filters are told, and at which the user has a state; the configuration's, if it has one alone.
+    #[arg(long, value_name = "NAME")]
+    upstream: Option<String>,
     /// Messages, or folders of messages; standard input without any.
     #[arg(value_name = "MAIL|DIR")]
     mails: Vec<PathBuf>,
@@ -66,7 +69,11 @@ impl Poison for FirstFailure {
 
 /// Runs the command.
 pub(super) async fn main(arguments: Arguments) -> u8 {
-    let mut plugins = load::Plugins::default();
+    let mut plugins = match arguments.config {
+        // To try a chain is not to count the messages.
+        Some(_) => load::Plugins::reading(),
+        None => load::Plugins::in_memory(),
+    };
     if !arguments.watch {
         return once(&mut plugins, &arguments).await;
     }
@@ -99,7 +106,11 @@ async fn once(plugins: &mut load::Plugins, arguments: &Arguments) -> u8 {
         [path] => !path.is_dir(),
         _ => false,
     };
-    let result = if single { one(&chain, arguments).await } else { many(&chain, arguments).await };
+    let upstream = upstream(&config, arguments);
+    let result = match single {
+        true => one(&chain, arguments, &upstream).await,
+        false => many(&chain, arguments, &upstream).await,
+    };
     match result {
         Ok(()) => DONE,
         Err(error) => {
@@ -142,7 +153,7 @@ fn notice(original: &Message, reason: &str) -> Message {
 }
 
 /// One message: the result to standard output, the report to standard error.
-async fn one(chain: &Chain, arguments: &Arguments) -> Result<(), String> {
+async fn one(chain: &Chain, arguments: &Arguments, upstream: &str) -> Result<(), String> {
     let (path, octets) = match arguments.mails.first() {
         Some(path) => {
             (path.display().to_string(), std::fs::read(path).map_err(|error| format!("`{}`: {error}", path.display()))?)
@@ -154,7 +165,7 @@ async fn one(chain: &Chain, arguments: &Arguments) -> Result<(), String> {
         }
     };
     let mail = Mail::new(octets);
-    let outcome = run(chain, &mail, arguments.user.as_deref()).await;
+    let outcome = run(chain, &mail, arguments.user.as_deref(), upstream).await;
     let report = Report::new(&path, &mail, &outcome);
     let text = if arguments.json { report.json() } else { report.text(changes(&mail, &outcome).as_deref()) };
     eprintln!("{}", text.trim_end());
@@ -166,7 +177,7 @@ async fn one(chain: &Chain, arguments: &Arguments) -> Result<(), String> {
 }
 
 /// Several messages: a report each to standard output, the results to a folder.
-async fn many(chain: &Chain, arguments: &Arguments) -> Result<(), String> {
+async fn many(chain: &Chain, arguments: &Arguments, upstream: &str) -> Result<(), String> {
     let mut failed = 0;
     for path in mail::files(&arguments.mails)? {
         let mail = match std::fs::read(&path) {
@@ -177,7 +188,7 @@ async fn many(chain: &Chain, arguments: &Arguments) -> Result<(), String> {
                 continue;
             }
         };
-        let outcome = run(chain, &mail, arguments.user.as_deref()).await;
+        let outcome = run(chain, &mail, arguments.user.as_deref(), upstream).await;
         let report = Report::new(&path.display().to_string(), &mail, &outcome);
         let line = if arguments.json { report.json() } else { report.line() };
         write_out(&mut std::io::stdout(), format!("{line}\n").as_bytes())?;
@@ -188,6 +199,15 @@ async fn many(chain: &Chain, arguments: &Arguments) -> Result<(), String> {
         }
     }
     if failed > 0 { Err(format!("{failed} mails can't be read")) } else { Ok(()) }
+}
+
+/// The upstream that messages are said to come from.
+fn upstream(config: &Config, arguments: &Arguments) -> String {
+    match (&arguments.upstream, &arguments.config, config.upstreams.as_slice()) {
+        (Some(name), ..) => name.clone(),
+        (None, Some(_), [only]) => only.name.clone(),
+        _ => "filter".into(),
+    }
 }
 
 /// What changed in a message that is delivered, for people.
@@ -210,19 +230,24 @@ fn show(result: &[u8], watch: bool) -> Result<(), String> {
 }
 
 /// The chain over one mail.
-pub(super) async fn run(chain: &Chain, mail: &Mail, user: Option<&str>) -> Outcome {
-    let facts = Facts {
+pub(super) async fn run(chain: &Chain, mail: &Mail, user: Option<&str>, upstream: &str) -> Outcome {
+    chain.select(user, "filter", false).run(mail.message(), facts(user, upstream), &FirstFailure).await
+}
+
+/// What is known of a message that comes from a file.
+pub(super) fn facts(user: Option<&str>, upstream: &str) -> Facts {
+    Facts {
         user: user.map(str::to_owned),
         client: std::net::Ipv4Addr::LOCALHOST.into(),
         listener: "filter".into(),
-        upstream: "filter".into(),
+        upstream: upstream.to_owned(),
         tls: false,
         command: FetchCommand::Retr,
         uidl: None,
         sdps_sender: None,
         sdps_recipient: None,
-    };
-    chain.select(user, "filter", false).run(mail.message(), facts, &FirstFailure).await
+        examined_before: false,
+    }
 }
 
 /// The octets that a client would get, with the line ends of the input; none for a message that stays where it is.

@@ -2,23 +2,49 @@
 
 use std::sync::Arc;
 
-use popgate_config::{Config, Filter, Mode, OnError, Place, Plugin, Reads};
+use popgate_config::{Config, Database, Filter, Mode, OnError, Place, Plugin, Reads, Store};
 use tokio::task::JoinSet;
 use tracing::info;
 
 use crate::filter::{Breaker, BreakerPolicy, Chain, Link, OnFailure, Only, Oversize, UserPredicate};
 use crate::message::{Budget, Limits};
 use crate::plugin::{Bounds, Catalogue, Compiler, Configuring, LoadError, Loaded, hex};
+use crate::store::State;
 
-/// The catalogue of a process: started with the first filter, kept for its whole life.
+/// The catalogue of a process: started with the first filter, kept for its whole life; and what filters remember.
 #[derive(Default)]
 pub(super) struct Plugins {
     catalogue: Option<Arc<Catalogue>>,
     /// When the filters that were loaded last get their settings, by their names.
     configuring: Vec<(String, Configuring)>,
+    keeping: Keeping,
+    /// The state, and what the configuration said of it.
+    state: Option<(Store, State)>,
+}
+
+/// What becomes of what filters write to their state.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Keeping {
+    /// It is kept where the configuration says.
+    #[default]
+    Configured,
+    /// What is there is read, and nothing is written.
+    Reading,
+    /// It is in memory, and gone with the process.
+    Memory,
 }
 
 impl Plugins {
+    /// For filters that see what is remembered, and leave it as it is.
+    pub(super) fn reading() -> Self {
+        Self { keeping: Keeping::Reading, ..Self::default() }
+    }
+
+    /// For filters whose state is nobody's.
+    pub(super) fn in_memory() -> Self {
+        Self { keeping: Keeping::Memory, ..Self::default() }
+    }
+
     fn catalogue(&mut self, config: &Config) -> Result<Arc<Catalogue>, LoadError> {
         if self.catalogue.is_none() {
             let limits = &config.limits;
@@ -31,7 +57,43 @@ impl Plugins {
             let catalogue = Catalogue::new(&config.state_dir, Compiler::this_program())?;
             self.catalogue = Some(Arc::new(catalogue.with_room(room, budget)));
         }
-        self.catalogue.clone().ok_or_else(|| LoadError::Engine("it did not start".into()))
+        let catalogue = self.catalogue.clone().ok_or_else(|| LoadError::Engine("it did not start".into()))?;
+        if let Some((_, state)) = &self.state {
+            catalogue.keep_state_in(state.clone());
+        }
+        Ok(catalogue)
+    }
+
+    /// The state of a configuration, which is the same as long as the configuration says the same of it.
+    fn state(&mut self, config: &Config) -> Result<(), String> {
+        if self.state.as_ref().is_some_and(|(store, _)| *store == config.store) {
+            return Ok(());
+        }
+        let made = match self.keeping {
+            Keeping::Configured => State::new(&config.store, &config.state_dir),
+            Keeping::Reading => State::new(&config.store, &config.state_dir).map(State::read_only),
+            Keeping::Memory => State::in_memory(),
+        };
+        let state = made.map_err(|error| unusable(config, &error.to_string()))?;
+        if self.keeping == Keeping::Configured {
+            state.keep_swept();
+        }
+        self.state = Some((config.store.clone(), state));
+        Ok(())
+    }
+
+    /// Connects to the database of the state, where there is a filter that is told to use it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, for the operator.
+    pub(super) async fn check_state(&self, config: &Config) -> Result<(), String> {
+        match &self.state {
+            Some((_, state)) if config.filters.iter().any(|filter| filter.grant.kv) => {
+                state.check().await.map_err(|error| unusable(config, &error.to_string()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// When a filter that was loaded last gets its settings.
@@ -45,6 +107,7 @@ impl Plugins {
     ///
     /// The text for the operator, with the place in the file.
     pub(super) async fn chain(&mut self, config: &Config) -> Result<Chain, String> {
+        self.state(config)?;
         let mut loading = Vec::with_capacity(config.filters.len());
         for filter in &config.filters {
             loading.push((filter, self.begin(config, filter)));
@@ -63,6 +126,7 @@ impl Plugins {
     ///
     /// The text for the operator, with the place in the file.
     pub(super) async fn link(&mut self, config: &Config, filter: &Filter) -> Result<Link, String> {
+        self.state(config)?;
         let loading = self.begin(config, filter);
         self.end(config, filter, loading).await
     }
@@ -118,6 +182,21 @@ pub(super) fn told_when(configuring: &Configuring) -> String {
         Configuring::Once => "configured once (snapshot)".into(),
         Configuring::EachTime(reason) => format!("configured for each message: {reason}"),
         Configuring::Program => "a program, started for each message".into(),
+    }
+}
+
+/// A database that can't be used, at its place in the configuration.
+fn unusable(config: &Config, error: &str) -> String {
+    let hint = "filters with `grant.kv` fail until it can be used";
+    match &config.store.database {
+        Database::Sqlite => {
+            let path = config.state_dir.join("state.db");
+            format!("error: what filters remember, in `{}`: {error}\nhint: {hint}", path.display())
+        }
+        Database::Postgres { password_file: Some(_), password_file_place, .. } if error.contains("No such file") => {
+            config.fault_at(password_file_place, error, hint).to_string()
+        }
+        Database::Postgres { place, .. } => config.fault_at(place, &format!("`database`: {error}"), hint).to_string(),
     }
 }
 

@@ -95,6 +95,10 @@ impl Server {
     pub(super) async fn start_observed(config: &Config, observer: Option<Observer>) -> Result<Self, StartError> {
         let mut lasting = Lasting::default();
         let parts = Parts::load(config, &mut lasting, observer.clone()).await?;
+        // Mail flows without it; the filters that need it say so of each message.
+        if let Err(text) = lasting.check_state(config).await {
+            warn!("{}", text.trim_end());
+        }
         let (alive, ended) = mpsc::channel(1);
         let current = Arc::new(RwLock::new(Arc::new(parts)));
         let mut server = Self { current, ports: Vec::new(), lasting, observer, alive, ended };

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use super::{Decision, Failure, Filter, Input};
+use super::{Decision, Failure, Filter, Input, Learned, Lesson};
 
 /// When a breaker opens, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +128,14 @@ impl Filter for Breaker {
 
     fn fingerprint(&self) -> [u8; 32] {
         self.filter.fingerprint()
+    }
+
+    fn learns(&self) -> bool {
+        self.filter.learns()
+    }
+
+    fn learn(&self, lesson: Lesson) -> Pin<Box<dyn Future<Output = Result<Learned, Failure>> + Send + '_>> {
+        self.filter.learn(lesson)
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::{Decision, Facts, Failure, Filter, Finding, Input, Verdict};
+use super::{Decision, Facts, Failure, Filter, Finding, Input, Label, Learned, Lesson, Verdict};
 use crate::message::{Edit, Message};
 
 /// Header names with this prefix are the proxy's own; what comes in under them is forged.
@@ -246,6 +246,29 @@ impl Selection {
             }
         }
         run.ends(Disposition::Deliver)
+    }
+
+    /// Whether there is a filter that learns.
+    #[must_use]
+    pub fn learns(&self) -> bool {
+        self.links.iter().any(|link| link.filter.learns())
+    }
+
+    /// Has the filters that learn learn a message, or forget it. Gives what came of it for each, by its name; none for none.
+    pub async fn learn(
+        &self,
+        original: Message,
+        facts: Facts,
+        label: Option<Label>,
+    ) -> Vec<(&str, Result<Learned, Failure>)> {
+        let id = original.sha256();
+        // As the filters see it when it comes.
+        let lesson = Lesson { message: self.without_forged_headers(original), id, facts: Arc::new(facts), label };
+        let mut results = Vec::new();
+        for link in self.links.iter().filter(|link| link.filter.learns()) {
+            results.push((link.name.as_str(), link.filter.learn(lesson.clone()).await));
+        }
+        results
     }
 
     fn without_forged_headers(&self, message: Message) -> Message {

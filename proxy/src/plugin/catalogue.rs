@@ -1,9 +1,9 @@
 //! All filters that the configuration names: found, checked, compiled, linked, configured.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use popgate_config::Filter as Wanted;
+use popgate_config::{Filter as Wanted, Plugin};
 use wasmtime::component::Linker;
 
 use super::code::{Code, MachineCode};
@@ -27,6 +27,7 @@ use super::v0_1::{self, Linked};
 use super::workshop::{Bounds, Compiler, Materials, Setting, Task, Workshop};
 use crate::filter::Filter;
 use crate::message;
+use crate::store::State;
 
 /// What snapshots are made with: another tool makes others. A test compares it with what is built in.
 const TOOL: &str = "wasmtime-wizer 48.0.8";
@@ -39,6 +40,7 @@ pub struct Catalogue {
     compiled: Compiled,
     workshop: Workshop,
     room: Room,
+    state: RwLock<Option<State>>,
 }
 
 /// A filter, and what is known about its plugin.
@@ -75,7 +77,7 @@ impl Catalogue {
         let programs = command::linker(engine.wasmtime()).map_err(|error| LoadError::Engine(format!("{error:#}")))?;
         let (engine, compiled) = (Arc::new(engine), Compiled::under(state_dir));
         let workshop = Workshop::new(compiler, Arc::clone(&engine));
-        Ok(Self { engine, linker, programs, compiled, workshop, room: Room::default() })
+        Ok(Self { engine, linker, programs, compiled, workshop, room: Room::default(), state: RwLock::default() })
     }
 
     /// The same with another place for the messages that filters write: these limits, out of this budget.
@@ -84,6 +86,11 @@ impl Catalogue {
     #[must_use]
     pub fn with_room(self, limits: message::Limits, budget: Arc<message::Budget>) -> Self {
         Self { room: Room { limits, budget }, ..self }
+    }
+
+    /// From now on filters that are loaded keep their state here. Without one there is nothing to be granted.
+    pub fn keep_state_in(&self, state: State) {
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Some(state);
     }
 
     /// Loads a filter: reads its plugin, compiles it if need be (which may take seconds), and configures it once.
@@ -124,6 +131,10 @@ impl Catalogue {
         }
     }
 
+    fn state(&self) -> Option<State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn runner(&self, wanted: &Wanted, found: &Found) -> Runner {
         let profile = Profile {
             name: wanted.name.as_str().into(),
@@ -132,6 +143,7 @@ impl Catalogue {
             data: Arc::clone(&found.data),
             room: self.room.clone(),
             reach: Reach::default(),
+            state: self.state().filter(|_| keeps_state(wanted)),
         };
         let files = [found.source.sha256, found.data_sha256];
         Runner::new(Arc::clone(&self.engine), profile, &files, wanted.settings.to_string())
@@ -314,6 +326,11 @@ impl Found {
 
 fn limits(wanted: &Wanted) -> Limits {
     Limits { timeout: wanted.timeout, cpu: wanted.cpu, memory: wanted.memory }
+}
+
+/// Whether a filter may keep state. What popgate brings along may.
+fn keeps_state(wanted: &Wanted) -> bool {
+    wanted.grant.kv || matches!(wanted.plugin, Plugin::Bundled(_))
 }
 
 /// A plugin whose imports are resolved.

@@ -7,10 +7,15 @@ use wasmtime::Store;
 
 use super::failure;
 use super::host::Host;
+use super::remember;
 use super::runner::Runner;
 use super::text;
 use super::v0_1::{Guest, Linked};
-use crate::filter::{Decision, Failure, Filter, Input, Verdict};
+use crate::filter::{Decision, Failure, Filter, Input, Label, Learned, Lesson, Verdict};
+use crate::store::{self, StateError};
+
+/// How often a lesson begins anew since somebody else has just learned the same message.
+const RACES: usize = 5;
 
 /// A filter that is ready to examine messages.
 pub(super) struct ComponentFilter {
@@ -62,7 +67,7 @@ impl ComponentFilter {
 
     async fn examined(&self, input: Input) -> Result<Decision, Failure> {
         let _place = self.runner.place().await?;
-        let message = input.message.clone();
+        let (message, again) = (input.message.clone(), input.facts.examined_before);
         let mut store = self.runner.store(Host::new(&self.runner.profile, Some(input)));
         let answer = self
             .runner
@@ -78,11 +83,73 @@ impl ComponentFilter {
             Ok(Err(reported)) => return Err(failure::reported(reported, host)),
             Err(ended) => return Err(ended.failure(host, &self.runner.profile)),
         };
-        let record = store.into_data().record;
+        let Host { record, remembered, .. } = store.into_data();
         let busy = record.was_busy();
-        match record.close(&verdict, &message) {
-            Ok((edits, findings)) => Ok(Decision { verdict, edits, findings }),
-            Err(unfit) => Err(failure::unfit(&unfit, busy)),
+        let (edits, findings) = record.close(&verdict, &message).map_err(|unfit| failure::unfit(&unfit, busy))?;
+        // What it writes for a message counts once.
+        if !again {
+            remembered.commit(None).await.map_err(|error| remember::failure(&error))?;
+        }
+        Ok(Decision { verdict, edits, findings })
+    }
+
+    /// Learns, or forgets. Whoever does the same at the same time is waited for.
+    async fn learned(&self, lesson: Lesson) -> Result<Learned, Failure> {
+        for _ in 0..RACES {
+            if let Some(learned) = self.learned_once(&lesson).await? {
+                return Ok(learned);
+            }
+        }
+        Err(Failure::Service("others learn the same message at the same time".into()))
+    }
+
+    /// The same once; none if somebody else was in the way.
+    async fn learned_once(&self, lesson: &Lesson) -> Result<Option<Learned>, Failure> {
+        let input = || Input { message: lesson.message.clone(), facts: lesson.facts.clone(), findings: [].into() };
+        let _place = self.runner.place().await?;
+        let host = Host::new(&self.runner.profile, Some(input()));
+        let Some((state, owner)) = host.remembered.learner() else {
+            return Err(Failure::Service("can't learn: the configuration does not say `grant = { kv = true }`".into()));
+        };
+        let told = |error: &StateError| remember::failure(error);
+        let before = state.learned(&owner, &lesson.id).await.map_err(|error| told(&error))?;
+        let now = lesson.label.map(stored);
+        if before == now {
+            return Ok(Some(Learned::Known));
+        }
+        let mut host = host;
+        // Each step has an instance of its own; what they write goes the same way.
+        for (step, label) in [(Step::Forget, before.map(known)), (Step::Learn, lesson.label)] {
+            let Some(label) = label else { continue };
+            let remembered = self.taught(host, step, label).await?;
+            host = Host::new(&self.runner.profile, Some(input()));
+            host.remembered = remembered;
+        }
+        let note = store::Lesson { owner, message: lesson.id, before, now };
+        match host.remembered.commit(Some(note)).await {
+            Ok(()) => Ok(Some(Learned::New)),
+            Err(StateError::Raced) => Ok(None),
+            Err(error) => Err(told(&error)),
+        }
+    }
+
+    /// One step in a fresh instance. Gives what it has written, together with what was written before.
+    async fn taught(&self, host: Host, step: Step, label: Label) -> Result<remember::Memory, Failure> {
+        let mut store = self.runner.store(host);
+        let answer = self
+            .runner
+            .run(&mut store, async |store| match self.configured(store).await? {
+                Ok(guest) if step == Step::Learn => guest.learn(store, label).await,
+                Ok(guest) => guest.forget(store, label).await,
+                Err(reason) => Ok(Err(refused_later(&reason))),
+            })
+            .await;
+        let host = store.data();
+        host.log.finish();
+        match answer {
+            Ok(Ok(())) => Ok(store.into_data().remembered),
+            Ok(Err(reported)) => Err(failure::reported(reported, host)),
+            Err(ended) => Err(ended.failure(host, &self.runner.profile)),
         }
     }
 
@@ -105,6 +172,37 @@ impl Filter for ComponentFilter {
 
     fn fingerprint(&self) -> [u8; 32] {
         self.runner.fingerprint
+    }
+
+    fn learns(&self) -> bool {
+        self.linked.learns()
+    }
+
+    fn learn(&self, lesson: Lesson) -> Pin<Box<dyn Future<Output = Result<Learned, Failure>> + Send + '_>> {
+        Box::pin(self.learned(lesson))
+    }
+}
+
+/// What a filter is told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Step {
+    Forget,
+    Learn,
+}
+
+/// The label as the store has it.
+fn stored(label: Label) -> store::Label {
+    match label {
+        Label::Spam => store::Label::Spam,
+        Label::Ham => store::Label::Ham,
+    }
+}
+
+/// The label that the store has.
+fn known(label: store::Label) -> Label {
+    match label {
+        store::Label::Spam => Label::Spam,
+        store::Label::Ham => Label::Ham,
     }
 }
 

@@ -12,15 +12,18 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::data::DataFiles;
 use super::limits::{
-    AT_ONCE_MAX, CALLS_MAX, CHUNK_MAX, CONTENTS_MAX, Exceeded, FIELDS_MAX, Limits, NEEDLE_MAX, WASI_HANDLES_MAX,
+    AT_ONCE_MAX, CALLS_MAX, CHUNK_MAX, CONTENTS_MAX, Exceeded, FIELDS_MAX, KEYS_OF_A_CALL, Limits, NEEDLE_MAX,
+    WASI_HANDLES_MAX,
 };
 use super::log::{Level, Log};
 use super::meter::{CpuMeter, MemoryMeter};
 use super::pipe::Pipes;
 use super::record::{Record, Room};
+use super::remember::Memory;
 use super::sandbox::{self, Reach};
 use crate::filter::{Finding, Input};
 use crate::message::{Content, Edit, Message, Part};
+use crate::store::State;
 
 /// What belongs to a filter and not to a message.
 #[derive(Clone, Debug)]
@@ -32,6 +35,8 @@ pub(super) struct Profile {
     pub(super) data: Arc<DataFiles>,
     pub(super) room: Room,
     pub(super) reach: Reach,
+    /// What it remembers, if that is granted.
+    pub(super) state: Option<State>,
 }
 
 /// The host of one guest.
@@ -43,6 +48,7 @@ pub(super) struct Host {
     pub(super) memory: MemoryMeter,
     pub(super) log: Log,
     pub(super) record: Record,
+    pub(super) remembered: Memory,
     data: Arc<DataFiles>,
     /// The message under examination; none while the filter is only configured.
     input: Option<Input>,
@@ -80,6 +86,8 @@ impl Host {
     fn with_wasi(profile: &Profile, input: Option<Input>, wasi: impl FnOnce(&Log) -> WasiCtx) -> Self {
         let log = Log::new(Arc::clone(&profile.name));
         let size = input.as_ref().map_or(0, |input| input.message.len());
+        let facts = input.as_ref().map(|input| &*input.facts);
+        let remembered = Memory::new(&profile.name, profile.state.as_ref(), facts, profile.limits.timeout);
         let mut wasi_table = ResourceTable::new();
         wasi_table.set_max_capacity(WASI_HANDLES_MAX);
         Self {
@@ -90,6 +98,7 @@ impl Host {
             memory: MemoryMeter::new(profile.limits.memory),
             log,
             record: Record::new(Arc::clone(&profile.name), size, profile.room.clone()),
+            remembered,
             data: Arc::clone(&profile.data),
             input,
             parsed: false,
@@ -106,6 +115,14 @@ impl Host {
     fn called(&mut self) -> Result<(), Exceeded> {
         self.calls += 1;
         if self.calls > CALLS_MAX { Err(Exceeded::Calls) } else { Ok(()) }
+    }
+
+    /// The memory, for a call with so many keys.
+    pub(super) fn remembering(&mut self, keys: usize) -> Result<&mut Memory, Exceeded> {
+        let calls = u32::try_from(keys / KEYS_OF_A_CALL).unwrap_or(CALLS_MAX);
+        self.calls = self.calls.saturating_add(calls);
+        self.called()?;
+        Ok(&mut self.remembered)
     }
 
     fn input(&mut self) -> Result<&Input, Exceeded> {

@@ -15,6 +15,12 @@ pub(super) const FIELDS_MAX: usize = 256;
 /// Slightly too long arguments are answered with a reason, absurd ones end the guest.
 pub(super) const ARGUMENTS_MAX: usize = 2 * CHUNK_MAX;
 
+/// The same where there is a state to write to: a batch of keys and values.
+pub(super) const STATE_ARGUMENTS_MAX: usize = 2 * 1024 * 1024;
+
+/// Keys of a batch that count as a call of the host.
+pub(super) const KEYS_OF_A_CALL: usize = 16;
+
 /// Calls of the host for one message. A message of 10,000 parts of which everything is asked takes a fifth of it.
 pub(super) const CALLS_MAX: u32 = 500_000;
 

@@ -8,7 +8,7 @@ use wasmtime::{Store, UpdateDeadline};
 use super::engine::{Engine, Place};
 use super::failure::{self, Ended};
 use super::host::{Host, Profile};
-use super::limits::{ARGUMENTS_MAX, Exceeded, HANDLES_MAX, Limits};
+use super::limits::{ARGUMENTS_MAX, Exceeded, HANDLES_MAX, Limits, STATE_ARGUMENTS_MAX};
 use crate::filter::Failure;
 
 /// Runs the guests of one filter.
@@ -43,7 +43,10 @@ impl Runner {
     pub(super) fn store(&self, host: Host) -> Store<Host> {
         let mut store = Store::new(self.engine.wasmtime(), host);
         store.limiter(|host| &mut host.memory);
-        store.set_hostcall_fuel(ARGUMENTS_MAX);
+        store.set_hostcall_fuel(match self.profile.state {
+            Some(_) => STATE_ARGUMENTS_MAX,
+            None => ARGUMENTS_MAX,
+        });
         store.set_max_component_handles(HANDLES_MAX);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|store| {

@@ -6,6 +6,8 @@ mod guest;
 mod hostile;
 mod inspect;
 mod loading;
+mod released;
+mod remembering;
 mod snapshots;
 
 use std::path::Path;
@@ -76,6 +78,7 @@ async fn examine(filter: &dyn Filter, mail: impl Into<Vec<u8>>) -> Result<Decisi
         uidl: None,
         sdps_sender: None,
         sdps_recipient: None,
+        examined_before: false,
     };
     let message = Message::from_bytes(mail.into());
     filter.examine(Input { message, facts: Arc::new(facts), findings: Arc::new([]) }).await

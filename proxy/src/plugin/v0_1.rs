@@ -2,16 +2,18 @@
 //!
 //! Nothing is decided here. What a guest holds are numbers: of a part, a content, a replacement.
 
-use wasmtime::component::{Component, HasSelf, Instance, Linker, Resource};
+use wasmtime::component::{Component, HasSelf, Instance, InstancePre, Linker, Resource};
 use wasmtime::{Engine, Result, Store};
 
 use super::host::Host;
 use super::log::Level;
-use crate::filter::{Failure, Verdict};
+use super::remember::{Problem, Scope};
+use crate::filter::{Failure, Label, Verdict};
 use crate::message::{Edit, Part};
 
 use bindings::exports::popgate::filter::filter as export;
-use bindings::popgate::filter::{data, log, mail};
+use bindings::exports::popgate::filter::learning;
+use bindings::popgate::filter::{data, log, mail, state};
 
 /// The interface that a filter of this track exports.
 pub(super) const EXPORT: &str = "popgate:filter/filter@0.1.0";
@@ -19,12 +21,15 @@ pub(super) const EXPORT: &str = "popgate:filter/filter@0.1.0";
 /// The same without the last number of the version, which does not matter for what fits together.
 pub(super) const TRACK: &str = "popgate:filter/filter@0.1.";
 
+/// What a filter that learns exports besides.
+const LEARNING: &str = "popgate:filter/learning@0.1.";
+
 #[allow(missing_docs, unreachable_pub, reason = "generated")]
 #[allow(clippy::all, clippy::pedantic, clippy::unwrap_used, reason = "generated")]
 mod bindings {
     wasmtime::component::bindgen!({
         path: "../plugin-api/wit",
-        world: "mail-filter",
+        world: "learning-filter",
         imports: {
             "popgate:filter/mail.[method]message.find": async | trappable,
             "popgate:filter/mail.[method]message.fact": async | trappable,
@@ -33,6 +38,7 @@ mod bindings {
             "popgate:filter/mail.[method]message.replace-part": async | trappable,
             "popgate:filter/mail.[method]message.remove-part": async | trappable,
             "popgate:filter/mail.[method]content.read": async | trappable,
+            "popgate:filter/state.get": async | trappable,
             default: trappable,
         },
         exports: { default: async },
@@ -65,12 +71,17 @@ mod handles {
 pub(super) fn linker(engine: &Engine) -> Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    bindings::MailFilter::add_to_linker::<_, HasSelf<_>>(&mut linker, |host: &mut Host| host)?;
+    bindings::LearningFilter::add_to_linker::<_, HasSelf<_>>(&mut linker, |host: &mut Host| host)?;
     Ok(linker)
 }
 
 /// A component with its imports resolved, ready to be instantiated.
-pub(super) struct Linked(bindings::MailFilterPre<Host>);
+pub(super) struct Linked {
+    component: InstancePre<Host>,
+    filter: export::GuestIndices,
+    /// Of a filter that learns.
+    learning: Option<learning::GuestIndices>,
+}
 
 impl Linked {
     /// Resolves the imports.
@@ -78,7 +89,19 @@ impl Linked {
     /// # Errors
     /// The component has imports that there are not, or its exports are not those of the track.
     pub(super) fn new(linker: &Linker<Host>, component: &Component) -> Result<Self> {
-        bindings::MailFilterPre::new(linker.instantiate_pre(component)?).map(Self)
+        let learns = {
+            let ty = component.component_type();
+            ty.exports(component.engine()).any(|(name, _)| name.starts_with(LEARNING))
+        };
+        let component = linker.instantiate_pre(component)?;
+        let filter = export::GuestIndices::new(&component)?;
+        let learning = if learns { Some(learning::GuestIndices::new(&component)?) } else { None };
+        Ok(Self { component, filter, learning })
+    }
+
+    /// Whether the filter learns.
+    pub(super) fn learns(&self) -> bool {
+        self.learning.is_some()
     }
 
     /// Makes an instance.
@@ -86,7 +109,7 @@ impl Linked {
     /// # Errors
     /// A trap, a limit, no room.
     pub(super) async fn instantiate(&self, store: &mut Store<Host>) -> Result<Guest> {
-        self.0.instantiate_async(store).await.map(Guest)
+        self.instance(store).await.map(|(_, guest)| guest)
     }
 
     /// Makes an instance, and gives it as it is besides.
@@ -94,14 +117,17 @@ impl Linked {
     /// # Errors
     /// As [`Self::instantiate`].
     pub(super) async fn instance(&self, store: &mut Store<Host>) -> Result<(Instance, Guest)> {
-        let instance = self.0.instance_pre().instantiate_async(&mut *store).await?;
-        let guest = bindings::MailFilter::new(store, &instance)?;
-        Ok((instance, Guest(guest)))
+        let instance = self.component.instantiate_async(&mut *store).await?;
+        let learning = self.learning.as_ref().map(|learning| learning.load(&mut *store, &instance)).transpose()?;
+        Ok((instance, Guest { filter: self.filter.load(&mut *store, &instance)?, learning }))
     }
 }
 
 /// An instance of a filter.
-pub(super) struct Guest(bindings::MailFilter);
+pub(super) struct Guest {
+    filter: export::Guest,
+    learning: Option<learning::Guest>,
+}
 
 impl Guest {
     /// Calls `configure`. The inner error is the guest's own.
@@ -109,7 +135,7 @@ impl Guest {
     /// # Errors
     /// A trap or a limit.
     pub(super) async fn configure(&self, store: &mut Store<Host>, settings: &str) -> Result<Result<(), String>> {
-        self.0.popgate_filter_filter().call_configure(store, settings).await
+        self.filter.call_configure(store, settings).await
     }
 
     /// Calls `filter`. The inner error is the guest's own.
@@ -117,13 +143,54 @@ impl Guest {
     /// # Errors
     /// A trap or a limit.
     pub(super) async fn filter(&self, store: &mut Store<Host>) -> Result<Result<Verdict, Failure>> {
-        let answer = self.0.popgate_filter_filter().call_filter(store, Resource::new_own(0)).await?;
+        let answer = self.filter.call_filter(store, Resource::new_own(0)).await?;
         Ok(match answer {
             Ok(export::Verdict::Pass) => Ok(Verdict::Pass),
             Ok(export::Verdict::Hold(reason)) => Ok(Verdict::Hold(reason)),
-            Err(export::Failure::Service(reason)) => Err(Failure::Service(reason)),
-            Err(export::Failure::Message(reason)) => Err(Failure::Message(reason)),
+            Err(failure) => Err(failure.into()),
         })
+    }
+
+    /// Calls `learn`. The inner error is the guest's own.
+    ///
+    /// # Errors
+    /// A trap or a limit.
+    pub(super) async fn learn(&self, store: &mut Store<Host>, label: Label) -> Result<Result<(), Failure>> {
+        let Some(learning) = &self.learning else { return Ok(Err(does_not_learn())) };
+        let answer = learning.call_learn(store, Resource::new_own(0), label.into()).await?;
+        Ok(answer.map_err(Failure::from))
+    }
+
+    /// Calls `forget`. The inner error is the guest's own.
+    ///
+    /// # Errors
+    /// A trap or a limit.
+    pub(super) async fn forget(&self, store: &mut Store<Host>, label: Label) -> Result<Result<(), Failure>> {
+        let Some(learning) = &self.learning else { return Ok(Err(does_not_learn())) };
+        let answer = learning.call_forget(store, Resource::new_own(0), label.into()).await?;
+        Ok(answer.map_err(Failure::from))
+    }
+}
+
+fn does_not_learn() -> Failure {
+    Failure::Message("does not learn".into())
+}
+
+impl From<export::Failure> for Failure {
+    fn from(failure: export::Failure) -> Self {
+        match failure {
+            export::Failure::Service(reason) => Self::Service(reason),
+            export::Failure::Message(reason) => Self::Message(reason),
+        }
+    }
+}
+
+impl From<Label> for learning::Label {
+    fn from(label: Label) -> Self {
+        match label {
+            Label::Spam => Self::Spam,
+            Label::Ham => Self::Ham,
+        }
     }
 }
 
@@ -318,5 +385,44 @@ impl data::Host for Host {
 
     fn read(&mut self, name: String, offset: u64, length: u32) -> Result<Vec<u8>> {
         self.data_read(&name, offset, length)
+    }
+}
+
+type Remembered<T> = Result<std::result::Result<T, state::Problem>>;
+
+impl state::Host for Host {
+    async fn get(&mut self, scope: state::Scope, keys: Vec<Vec<u8>>) -> Remembered<Vec<Option<Vec<u8>>>> {
+        Ok(self.remembering(keys.len())?.get(scope.into(), &keys).await.map_err(Into::into))
+    }
+
+    fn put(&mut self, scope: state::Scope, entries: Vec<state::Entry>) -> Remembered<()> {
+        let entries: Vec<_> = entries.into_iter().map(|entry| (entry.key, entry.value, entry.lifetime)).collect();
+        Ok(self.remembering(entries.len())?.put(scope.into(), entries).map_err(Into::into))
+    }
+
+    fn remove(&mut self, scope: state::Scope, keys: Vec<Vec<u8>>) -> Remembered<()> {
+        Ok(self.remembering(keys.len())?.remove(scope.into(), keys).map_err(Into::into))
+    }
+
+    fn add(&mut self, scope: state::Scope, deltas: Vec<(Vec<u8>, i64)>) -> Remembered<()> {
+        Ok(self.remembering(deltas.len())?.add(scope.into(), deltas).map_err(Into::into))
+    }
+}
+
+impl From<state::Scope> for Scope {
+    fn from(scope: state::Scope) -> Self {
+        match scope {
+            state::Scope::Shared => Self::Shared,
+            state::Scope::User => Self::User,
+        }
+    }
+}
+
+impl From<Problem> for state::Problem {
+    fn from(problem: Problem) -> Self {
+        match problem {
+            Problem::Refused(reason) => Self::Refused(reason),
+            Problem::Service(reason) => Self::Service(reason),
+        }
     }
 }

@@ -18,7 +18,7 @@ mod queue;
 mod relay;
 mod released;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -185,6 +185,7 @@ pub async fn serve(services: Arc<Services>, arrival: Arrival) {
         permit: None,
         selection: Selection::default(),
         kept: HashMap::new(),
+        examined: None,
         memory: None,
         queue: VecDeque::new(),
         mid_reply: false,
@@ -224,6 +225,8 @@ struct Driver {
     permit: Option<net::UserPermit>,
     selection: Selection,
     kept: HashMap<MessageNumber, Kept>,
+    /// What the filters have examined in this session, by hashes.
+    examined: Option<Box<HashSet<u64>>>,
     /// What earlier sessions have found out, and this one.
     memory: Option<Box<Memory>>,
     queue: VecDeque<Effect>,

@@ -22,7 +22,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use popgate_config::Store;
@@ -42,6 +42,9 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How much longer a commit that has begun is waited for.
 const BEGUN: Duration = Duration::from_millis(500);
+
+/// How often it is looked for what is over.
+const SWEEP: Duration = Duration::from_mins(10);
 
 /// When an entry without a lifetime is forgotten.
 const NEVER: i64 = i64::MAX;
@@ -231,13 +234,9 @@ impl State {
         self.inner.database.read(PATIENCE, learned::LookUp { owner, message }).await
     }
 
-    /// Removes what is over, from time to time; returns how many entries it was.
-    ///
-    /// # Errors
-    ///
-    /// The database can't be used.
-    pub async fn sweep(&self) -> Result<u64, StateError> {
-        self.inner.sweep(now()).await
+    /// Removes what is over now and then, as long as there is such a state.
+    pub fn keep_swept(&self) {
+        tokio::spawn(sweep(Arc::downgrade(&self.inner)));
     }
 }
 
@@ -261,6 +260,19 @@ impl Work for ReadEntries<'_> {
 
     async fn run(&self, connection: &mut AnyConnection) -> Result<Vec<Entry>, Aborted> {
         Ok(sql::entries(connection, self.row, self.keys).await?)
+    }
+}
+
+/// A state that is still in use.
+async fn sweep(state: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let Some(state) = state.upgrade() else { return };
+        match state.sweep(now()).await {
+            Ok(0) => {}
+            Ok(swept) => tracing::debug!(swept, "removed what filters remember no longer"),
+            Err(error) => tracing::warn!(%error, "what filters remember no longer can't be removed"),
+        }
     }
 }
 

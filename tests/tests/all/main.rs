@@ -25,6 +25,7 @@ mod routes;
 mod sandbox;
 mod scanners;
 mod secrets;
+mod state;
 mod strangers;
 mod tops;
 mod transcripts;

@@ -19,7 +19,7 @@ pub(super) fn configuration(arguments: &Arguments) -> Result<Config, String> {
         Some(plugin) => {
             // Its author tries it again and again, and waits for it each time.
             let mut section =
-                format!("[[filter]]\nsnapshot = false\nplugin = {}\n", toml::Value::from(plugin.as_str()));
+                format!("[[filter]]\nsnapshot = false\ngrant = {{ kv = true }}\nplugin = {}\n", toml::Value::from(plugin.as_str()));
             if let Some(name) = tame_name(plugin) {
                 let _ = writeln!(section, "name = {}", toml::Value::from(name));
             }

@@ -66,7 +66,7 @@ fn with_crlf(octets: &[u8]) -> Vec<u8> {
 }
 
 /// The files under `paths` in their order, those of a folder sorted by name. Symbolic links are followed.
-pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+pub(in super::super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
     for path in paths {
         collect(path, 0, &mut found)?;

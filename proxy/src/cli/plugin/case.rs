@@ -78,7 +78,7 @@ impl Case {
             Ok(octets) => Mail::new(octets),
             Err(error) => return unusable(&self.mail, error),
         };
-        let outcome = filter::run(chain, &mail, Some("alice")).await;
+        let outcome = filter::run(chain, &mail, Some("alice"), "filter").await;
         let actual = described(&mail, &outcome);
         let path = self.mail.with_extension("expected");
         let expected = match fs::read_to_string(&path) {

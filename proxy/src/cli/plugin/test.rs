@@ -63,7 +63,7 @@ async fn prepared(arguments: &TestArguments) -> Result<Chain, Unfit> {
     let around = Path::new("popgate plugin test");
     let base = popgate_config::parse(&filter::without_server(""), around);
     let base = base.map_err(|error| Unfit::Build(error.to_string()))?;
-    let link = load::Plugins::default().link(&base, &project.filter).await;
+    let link = load::Plugins::in_memory().link(&base, &project.filter).await;
     let mut link = link.map_err(Unfit::Build)?;
     link.writes.clone_from(&project.writes);
     Ok(Chain::new(vec![link]))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use popgate_config::Limits;
+use popgate_config::{Config, Limits};
 
 use crate::cli::load::Plugins;
 use crate::message::Budget;
@@ -47,6 +47,11 @@ impl Lasting {
     /// When a filter that was loaded last gets its settings.
     pub(in crate::cli) fn configuring(&self, filter: &str) -> Option<&Configuring> {
         self.plugins.configuring(filter)
+    }
+
+    /// Connects to where filters keep their state, if they do.
+    pub(in crate::cli) async fn check_state(&self, config: &Config) -> Result<(), String> {
+        self.plugins.check_state(config).await
     }
 
     /// The counts that are in force; new ones where the limits have changed.

@@ -82,6 +82,7 @@ fn facts() -> Facts {
         uidl: None,
         sdps_sender: None,
         sdps_recipient: None,
+        examined_before: false,
     }
 }
 

@@ -63,6 +63,7 @@ fn input(mail: &str) -> Input {
         uidl: Some("1".into()),
         sdps_sender: None,
         sdps_recipient: None,
+        examined_before: false,
     };
     Input { message: Message::from_bytes(mail.as_bytes().to_vec()), facts: Arc::new(facts), findings: Arc::new([]) }
 }

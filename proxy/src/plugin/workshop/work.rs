@@ -100,10 +100,12 @@ fn runner(engine: &Arc<Engine>, setting: &Setting, materials: &Materials) -> Run
     let profile = Profile {
         name: setting.name.as_str().into(),
         limits: Limits { timeout: setting.timeout, cpu: setting.cpu, memory: setting.memory },
-        grant: Arc::new(Grant { connect: setting.connect.clone() }),
+        grant: Arc::new(Grant { connect: setting.connect.clone(), kv: false }),
         data: Arc::clone(&materials.data),
         room: Room::default(),
         reach: Reach::noted(),
+        // A trial is none of any user's mail, and nothing is to remember it.
+        state: None,
     };
     Runner::new(Arc::clone(engine), profile, &[], setting.settings.clone())
 }

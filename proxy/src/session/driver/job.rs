@@ -199,7 +199,9 @@ impl Driver {
         patience: &mut Patience,
         original: Message,
     ) -> Result<Result<Filtered, String>, Break> {
-        let facts = self.facts(fetch);
+        let mut facts = self.facts(fetch);
+        let hash = short_hash(&original);
+        facts.examined_before = self.examined.as_ref().is_some_and(|examined| examined.contains(&hash));
         let span = info_span!("message", number = %fetch.number);
         let poison = Failures::of(self);
         let selection = self.selection.clone();
@@ -207,6 +209,9 @@ impl Driver {
         let outcome = self.patiently(patience, judged).await?;
         for filter in outcome.report.filters.iter().filter(|filter| filter.error.is_some()) {
             span.in_scope(|| warn!(filter = filter.name, error = filter.error, "filter has not decided"));
+        }
+        if !matches!(outcome.disposition, Disposition::Retry { .. }) {
+            self.examined.get_or_insert_default().insert(hash);
         }
         self.totals.messages += 1;
         if let Some(observer) = &self.services.observer {
@@ -256,6 +261,7 @@ impl Driver {
             uidl: fetch.uidl.as_deref().map(|id| String::from_utf8_lossy(id).into_owned()),
             sdps_sender: fetch.envelope.as_ref().and_then(|envelope| envelope.sender.clone()),
             sdps_recipient: fetch.envelope.as_ref().and_then(|envelope| envelope.recipient.clone()),
+            examined_before: false,
         }
     }
 
@@ -290,6 +296,12 @@ impl Driver {
         self.mid_reply = false;
         Ok(())
     }
+}
+
+/// Tells the messages of one session apart.
+fn short_hash(message: &Message) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = message.sha256();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// The octets of a message as RETR sends it, dot-stuffing and terminator not counted.

@@ -218,7 +218,7 @@ async fn what_is_over_is_swept_and_makes_room() {
         changes.write(&shared, format!("{n}").into_bytes(), Write::Put { value: vec![1; 10], expires });
     }
     state.commit(changes, PATIENCE).await.unwrap();
-    assert_eq!(state.sweep().await.unwrap(), 0);
+    assert_eq!(state.inner.sweep(now()).await.unwrap(), 0);
     assert_eq!(state.inner.sweep(now() + 200).await.unwrap(), 1_500);
     assert_eq!(get(&state, &shared, "7").await, None);
     assert_eq!(count(&state, &shared, "stays").await, 1);
