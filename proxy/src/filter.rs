@@ -32,6 +32,11 @@ pub trait Filter: Send + Sync {
     /// another filter, and its failures start anew.
     fn fingerprint(&self) -> [u8; 32];
 
+    /// Whether it may note something about a message, which then is to count once.
+    fn remembers(&self) -> bool {
+        false
+    }
+
     /// Whether it learns from messages of which people say what they are.
     fn learns(&self) -> bool {
         false

@@ -7,9 +7,11 @@ mod folder;
 mod hints;
 mod poison;
 mod quarantine;
+#[cfg(feature = "wasm")]
 mod state;
 
 pub use hints::{Hint, HintKey, Hints};
 pub use poison::{Poison, PoisonKey};
 pub use quarantine::{Entry, EntryId, Finding, Identity, NewEntry, Quarantine, ReleaseError};
+#[cfg(feature = "wasm")]
 pub use state::{Changes, Label, Lesson, Owner, PATIENCE, State, StateError, Write, expiry};

@@ -88,7 +88,7 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
         Ok(chain) => chain,
         Err(text) => return usage(text),
     };
-    let selection = Arc::new(chain.select(arguments.user.as_deref(), "learn", false));
+    let selection = Arc::new(chain.select_anywhere(arguments.user.as_deref()));
     if !selection.learns() {
         return usage("error: no filter of this configuration learns\nhint: `popgate plugin inspect` says of a plugin whether it does".into());
     }

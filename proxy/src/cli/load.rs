@@ -20,6 +20,8 @@ pub(super) struct Plugins {
     keeping: Keeping,
     /// The state, and what the configuration said of it.
     state: Option<(Store, State)>,
+    /// Whether there is a filter that uses it.
+    used: bool,
 }
 
 /// What becomes of what filters write to their state.
@@ -89,9 +91,7 @@ impl Plugins {
     /// What is wrong with it, for the operator.
     pub(super) async fn check_state(&self, config: &Config) -> Result<(), String> {
         match &self.state {
-            Some((_, state)) if config.filters.iter().any(|filter| filter.grant.kv) => {
-                state.check().await.map_err(|error| unusable(config, &error.to_string()))
-            }
+            Some((_, state)) if self.used => state.check().await.map_err(|error| unusable(config, &error.to_string())),
             _ => Ok(()),
         }
     }
@@ -117,6 +117,7 @@ impl Plugins {
         for (filter, loading) in loading {
             links.push(self.end(config, filter, loading).await?);
         }
+        self.used = links.iter().any(|link| link.filter.remembers());
         Ok(Chain::new(links))
     }
 

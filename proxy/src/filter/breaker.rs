@@ -130,6 +130,10 @@ impl Filter for Breaker {
         self.filter.fingerprint()
     }
 
+    fn remembers(&self) -> bool {
+        self.filter.remembers()
+    }
+
     fn learns(&self) -> bool {
         self.filter.learns()
     }

@@ -118,6 +118,20 @@ impl Chain {
             };
             user_matches && (only.listeners.is_empty() || only.listeners.iter().any(|name| name == listener))
         };
+        self.selected(wanted, trust_headers)
+    }
+
+    /// The filters that run for a user behind any listener; for a user whom nobody knows, all.
+    #[must_use]
+    pub fn select_anywhere(&self, user: Option<&str>) -> Selection {
+        let wanted = |link: &&Arc<Link>| match (&link.only.user, user) {
+            (Some(predicate), Some(user)) => predicate(user),
+            _ => true,
+        };
+        self.selected(wanted, false)
+    }
+
+    fn selected(&self, wanted: impl FnMut(&&Arc<Link>) -> bool, trust_headers: bool) -> Selection {
         let links: Vec<_> = self.links.iter().filter(wanted).cloned().collect();
         let strip = match trust_headers {
             true => Vec::new(),
@@ -246,6 +260,12 @@ impl Selection {
             }
         }
         run.ends(Disposition::Deliver)
+    }
+
+    /// Whether there is a filter that remembers something from one message to the next.
+    #[must_use]
+    pub fn remembers(&self) -> bool {
+        self.links.iter().any(|link| link.filter.remembers())
     }
 
     /// Whether there is a filter that learns.

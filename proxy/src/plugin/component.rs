@@ -174,6 +174,10 @@ impl Filter for ComponentFilter {
         self.runner.fingerprint
     }
 
+    fn remembers(&self) -> bool {
+        self.linked.remembers() && self.runner.profile.state.is_some()
+    }
+
     fn learns(&self) -> bool {
         self.linked.learns()
     }

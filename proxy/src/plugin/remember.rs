@@ -159,7 +159,7 @@ impl Memory {
             Some(lesson) => self.changes.with_lesson(lesson),
             None => self.changes,
         };
-        state.commit(changes, PATIENCE).await
+        state.commit(changes, self.patience).await
     }
 }
 

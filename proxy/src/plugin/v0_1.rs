@@ -24,6 +24,9 @@ pub(super) const TRACK: &str = "popgate:filter/filter@0.1.";
 /// What a filter that learns exports besides.
 const LEARNING: &str = "popgate:filter/learning@0.1.";
 
+/// What a filter that keeps state imports.
+const STATE: &str = "popgate:filter/state@0.1.";
+
 #[allow(missing_docs, unreachable_pub, reason = "generated")]
 #[allow(clippy::all, clippy::pedantic, clippy::unwrap_used, reason = "generated")]
 mod bindings {
@@ -81,6 +84,7 @@ pub(super) struct Linked {
     filter: export::GuestIndices,
     /// Of a filter that learns.
     learning: Option<learning::GuestIndices>,
+    remembers: bool,
 }
 
 impl Linked {
@@ -89,19 +93,23 @@ impl Linked {
     /// # Errors
     /// The component has imports that there are not, or its exports are not those of the track.
     pub(super) fn new(linker: &Linker<Host>, component: &Component) -> Result<Self> {
-        let learns = {
-            let ty = component.component_type();
-            ty.exports(component.engine()).any(|(name, _)| name.starts_with(LEARNING))
-        };
+        let (ty, engine) = (component.component_type(), component.engine());
+        let learns = ty.exports(engine).any(|(name, _)| name.starts_with(LEARNING));
+        let remembers = ty.imports(engine).any(|(name, _)| name.starts_with(STATE));
         let component = linker.instantiate_pre(component)?;
         let filter = export::GuestIndices::new(&component)?;
         let learning = if learns { Some(learning::GuestIndices::new(&component)?) } else { None };
-        Ok(Self { component, filter, learning })
+        Ok(Self { component, filter, learning, remembers })
     }
 
     /// Whether the filter learns.
     pub(super) fn learns(&self) -> bool {
         self.learning.is_some()
+    }
+
+    /// Whether the filter has what it takes to keep state.
+    pub(super) fn remembers(&self) -> bool {
+        self.remembers
     }
 
     /// Makes an instance.

@@ -91,9 +91,13 @@ async fn names_of_other_filters_and_users_mean_nothing() {
     let mut one = memory("one", &state, Some("alice"));
     one.add(Scope::User, vec![(b"n".to_vec(), 1)]).unwrap();
     one.commit(None).await.unwrap();
-    for (filter, user, key) in
-        [("two", "alice", "n"), ("one", "bob", "n"), ("one", "alice\0", "n"), ("one", "alice", "one/n"), ("", "alice", "n")]
-    {
+    for (filter, user, key) in [
+        ("two", "alice", "n"),
+        ("one", "bob", "n"),
+        ("one", "alice\0", "n"),
+        ("one", "alice", "one/n"),
+        ("", "alice", "n"),
+    ] {
         let there = memory(filter, &state, Some(user)).get(Scope::User, &[key.into()]).await.unwrap();
         assert_eq!(there, [None], "{filter} {user} {key}");
     }

@@ -210,7 +210,7 @@ impl Driver {
         for filter in outcome.report.filters.iter().filter(|filter| filter.error.is_some()) {
             span.in_scope(|| warn!(filter = filter.name, error = filter.error, "filter has not decided"));
         }
-        if !matches!(outcome.disposition, Disposition::Retry { .. }) {
+        if selection.remembers() && !matches!(outcome.disposition, Disposition::Retry { .. }) {
             self.examined.get_or_insert_default().insert(hash);
         }
         self.totals.messages += 1;
