@@ -371,24 +371,3 @@ fn a_grant_names_addresses() {
     let config = parse(&with("{ kv = true }"), Path::new("popgate.toml")).unwrap();
     assert_eq!(config.filters[0].grant.to_string(), "keep state");
 }
-
-#[test]
-fn a_database_has_its_password_elsewhere() {
-    let with = |lines: &str| format!("{REST}[store]\n{lines}\n");
-    let inline =
-        parse(&with("database = \"postgres://u:sesame@h/d\""), Path::new("popgate.toml")).unwrap_err().to_string();
-    assert!(inline.contains("there is a password in the URL") && !inline.contains("sesame"), "{inline}");
-    one(
-        &with("database = \"mysql://h/d\""),
-        "`mysql://h/d` is no database",
-        "write `sqlite`, or a URL such as `postgres://popgate@db.internal/popgate`",
-    );
-    one(&with("password_file = \"p\""), "`password_file` has no effect: SQLite has no passwords", "remove it");
-    let config =
-        parse(&with("database = \"postgres://u@h/d\"\npassword_file = \"p\""), Path::new("/etc/popgate.toml")).unwrap();
-    assert!(matches!(
-        &config.store.database,
-        popgate_config::Database::Postgres { url, password_file: Some(path), .. }
-            if url == "postgres://u@h/d" && path == Path::new("/etc/p")
-    ));
-}
