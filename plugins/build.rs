@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// The folders of the filters; each has a package `popgate-filter-NAME`.
-const FILTERS: [&str; 6] = ["attachments", "clamav", "rewrite", "rspamd", "spamassassin", "virus"];
+const FILTERS: [&str; 9] =
+    ["attachments", "clamav", "rewrite", "rspamd", "rules", "spam", "spamassassin", "verdict", "virus"];
 
 const TARGET: &str = "wasm32-wasip2";
 

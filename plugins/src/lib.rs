@@ -18,6 +18,9 @@ pub struct Bundled {
     pub writes: &'static [&'static str],
     /// Whether it asks a service, whose address it has to be given.
     pub asks: bool,
+    /// Whether it is of use by itself: without training, and without other filters. `popgate filter` runs those where no
+    /// configuration names others.
+    pub by_itself: bool,
 }
 
 /// All bundled filters, in the order of their names.
@@ -28,6 +31,7 @@ pub const BUNDLED: &[Bundled] = &[
         wasm: include_bytes!(concat!(env!("OUT_DIR"), "/attachments.wasm")),
         writes: &[],
         asks: false,
+        by_itself: true,
     },
     Bundled {
         name: "clamav",
@@ -35,6 +39,7 @@ pub const BUNDLED: &[Bundled] = &[
         wasm: include_bytes!(concat!(env!("OUT_DIR"), "/clamav.wasm")),
         writes: &[],
         asks: true,
+        by_itself: false,
     },
     Bundled {
         name: "rewrite",
@@ -42,6 +47,7 @@ pub const BUNDLED: &[Bundled] = &[
         wasm: include_bytes!(concat!(env!("OUT_DIR"), "/rewrite.wasm")),
         writes: &[],
         asks: false,
+        by_itself: true,
     },
     Bundled {
         name: "rspamd",
@@ -49,6 +55,23 @@ pub const BUNDLED: &[Bundled] = &[
         wasm: include_bytes!(concat!(env!("OUT_DIR"), "/rspamd.wasm")),
         writes: &[],
         asks: true,
+        by_itself: false,
+    },
+    Bundled {
+        name: "rules",
+        summary: "scores headers, text, links and attachments by rules",
+        wasm: include_bytes!(concat!(env!("OUT_DIR"), "/rules.wasm")),
+        writes: &[],
+        asks: false,
+        by_itself: false,
+    },
+    Bundled {
+        name: "spam",
+        summary: "judges mail by what people called spam and ham",
+        wasm: include_bytes!(concat!(env!("OUT_DIR"), "/spam.wasm")),
+        writes: &["X-Spam-Report"],
+        asks: false,
+        by_itself: false,
     },
     Bundled {
         name: "spamassassin",
@@ -56,6 +79,15 @@ pub const BUNDLED: &[Bundled] = &[
         wasm: include_bytes!(concat!(env!("OUT_DIR"), "/spamassassin.wasm")),
         writes: &[],
         asks: true,
+        by_itself: false,
+    },
+    Bundled {
+        name: "verdict",
+        summary: "adds up the points of all filters, and tags or holds spam",
+        wasm: include_bytes!(concat!(env!("OUT_DIR"), "/verdict.wasm")),
+        writes: &["X-Spam-Flag", "X-Spam-Score", "X-Spam-Status"],
+        asks: false,
+        by_itself: false,
     },
     Bundled {
         name: "virus",
@@ -63,6 +95,7 @@ pub const BUNDLED: &[Bundled] = &[
         wasm: include_bytes!(concat!(env!("OUT_DIR"), "/virus.wasm")),
         writes: &[],
         asks: false,
+        by_itself: true,
     },
 ];
 
@@ -78,7 +111,7 @@ mod tests {
 
     #[test]
     fn each_filter_is_a_component_of_the_track_that_the_host_knows() {
-        assert_eq!(BUNDLED.len(), 6);
+        assert_eq!(BUNDLED.len(), 9);
         for bundled in BUNDLED {
             // Magic, then version 13 of layer 1: a component, not a core module.
             assert_eq!(bundled.wasm[..8], *b"\0asm\x0d\0\x01\0", "{}", bundled.name);

@@ -18,8 +18,10 @@ pub(super) fn configuration(arguments: &Arguments) -> Result<Config, String> {
     match &arguments.plugin {
         Some(plugin) => {
             // Its author tries it again and again, and waits for it each time.
-            let mut section =
-                format!("[[filter]]\nsnapshot = false\ngrant = {{ kv = true }}\nplugin = {}\n", toml::Value::from(plugin.as_str()));
+            let mut section = format!(
+                "[[filter]]\nsnapshot = false\ngrant = {{ kv = true }}\nplugin = {}\n",
+                toml::Value::from(plugin.as_str())
+            );
             if let Some(name) = tame_name(plugin) {
                 let _ = writeln!(section, "name = {}", toml::Value::from(name));
             }
@@ -27,7 +29,7 @@ pub(super) fn configuration(arguments: &Arguments) -> Result<Config, String> {
             filters.push_str(&settings(arguments)?);
         }
         None => {
-            for plugin in popgate_plugins::BUNDLED.iter().filter(|plugin| !plugin.asks) {
+            for plugin in popgate_plugins::BUNDLED.iter().filter(|plugin| plugin.by_itself) {
                 let _ = writeln!(filters, "[[filter]]\nplugin = \"{}\"", plugin.name);
             }
         }

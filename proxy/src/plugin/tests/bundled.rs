@@ -1,10 +1,12 @@
 //! Real guests: the bundled filters.
 
 use super::*;
+use crate::store::State;
 
 #[tokio::test]
 async fn every_bundled_filter_loads_and_passes_plain_mail() {
     let bench = Bench::new();
+    bench.catalogue.keep_state_in(State::in_memory().unwrap());
     for bundled in popgate_plugins::BUNDLED {
         let address = if bundled.asks { "\nconfig = { address = \"127.0.0.1:9\" }" } else { "" };
         let section = format!("plugin = \"{}\"{address}", bundled.name);
