@@ -124,9 +124,9 @@ pub fn forget(filter: &impl Learning, message: &Message, label: Label) -> Result
 
 fn settled<T>(answer: Result<T, Failure>) -> Result<T, Failure> {
     if answer.is_ok() {
-        commit()
+        commit();
     } else {
-        discard()
+        discard();
     }
     answer
 }

@@ -226,6 +226,7 @@ struct Driver {
     selection: Selection,
     kept: HashMap<MessageNumber, Kept>,
     /// What the filters have examined in this session, by hashes.
+    #[expect(clippy::box_collection, reason = "most sessions examine nothing, and one at rest is small")]
     examined: Option<Box<HashSet<u64>>>,
     /// What earlier sessions have found out, and this one.
     memory: Option<Box<Memory>>,

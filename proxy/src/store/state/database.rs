@@ -207,7 +207,8 @@ impl Database {
     }
 
     async fn ready(&self) -> Result<(), sqlx::Error> {
-        self.ready.get_or_try_init(|| self.make()).await.map(|()| ())
+        self.ready.get_or_try_init(|| self.make()).await?;
+        Ok(())
     }
 
     /// SQLite gives its other files the mode of this one.
