@@ -14,8 +14,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// The folders of the filters; each has a package `popgate-filter-NAME`.
-const FILTERS: [&str; 9] =
-    ["attachments", "clamav", "rewrite", "rspamd", "rules", "spam", "spamassassin", "verdict", "virus"];
+const FILTERS: [&str; 10] =
+    ["attachments", "clamav", "defang", "rewrite", "rspamd", "rules", "spam", "spamassassin", "verdict", "virus"];
+
+/// The folders of what filters have in common.
+const LIBRARIES: [&str; 1] = ["archive"];
 
 const TARGET: &str = "wasm32-wasip2";
 
@@ -73,7 +76,7 @@ fn watch(workspace: &Path, plugins: &Path) {
     let mut files =
         vec![plugins.join("build.rs"), plugins.join("build"), sdk.join("Cargo.toml"), sdk.join("src"), sdk.join("wit")];
     files.extend(["Cargo.toml", "Cargo.lock"].map(|file| workspace.join(file)));
-    for filter in FILTERS {
+    for filter in FILTERS.iter().chain(&LIBRARIES) {
         files.extend(["Cargo.toml", "src"].map(|file| plugins.join(filter).join(file)));
     }
     for file in files {

@@ -13,6 +13,7 @@ use crate::listener::Listener;
 use crate::login::Login;
 use crate::names::Names;
 use crate::place::{Place, Source};
+use crate::quarantine::Quarantine;
 use crate::route::Route;
 use crate::section::{Faults, Section};
 use crate::state_dir;
@@ -43,6 +44,8 @@ pub struct Config {
     pub filters: Vec<Filter>,
     /// Where filters keep what they remember.
     pub store: Store,
+    /// What becomes of held mail.
+    pub quarantine: Quarantine,
     /// The bounds.
     pub limits: Limits,
     /// What is probably not meant, a line each, with file and line number.
@@ -143,6 +146,7 @@ impl Config {
         let filters =
             filters.into_iter().map(|section| Filter::read(section, &mut filter_names, &listener_names)).collect();
         let store = top.section("store").map_or_else(Store::default, Store::read);
+        let quarantine = top.section("quarantine").map_or_else(Quarantine::default, Quarantine::read);
         let limits = top.section("limits").map_or_else(Limits::default, Limits::read);
         let path = path.to_owned();
         let config = Self {
@@ -155,6 +159,7 @@ impl Config {
             tls,
             filters,
             store,
+            quarantine,
             limits,
             warnings: Vec::new(),
         };

@@ -1,4 +1,4 @@
-//! Durations: `"500ms"`, `"15s"`, `"10m"`, `"1h"`.
+//! Durations: `"500ms"`, `"15s"`, `"10m"`, `"1h"`, `"30d"`.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use crate::setting::{Refusal, Setting, text};
 
-const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// Longer ones are slips, and would leave the range of the system's clock when added to it.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -31,7 +31,21 @@ impl Setting for Duration {
     }
 }
 
+/// A duration as it is typed in a configuration, for durations that are typed elsewhere.
+///
+/// # Errors
+///
+/// What is wrong with the text, and what to write.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    parse(text).map_err(|refusal| match refusal {
+        Refusal::Value { message, hint } => format!("{message}; {hint}"),
+        Refusal::Kind => "it is not a duration".to_owned(),
+    })
+}
+
 fn parse(text: &str) -> Result<Duration, Refusal> {
+    // It needs no unit to be understood.
+    let text = if text == "0" { "0s" } else { text };
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let unit = UNITS.iter().find(|(name, _)| *name == unit.trim_start()).map(|(_, milliseconds)| *milliseconds);
@@ -40,7 +54,7 @@ fn parse(text: &str) -> Result<Duration, Refusal> {
         Some(duration) if duration <= LONGEST => Ok(duration),
         Some(_) => Err(Refusal::value(format!("`{text}` is longer than a year"), "write a shorter duration")),
         None => {
-            let hint = "write a whole number and one of `ms`, `s`, `m`, `h`, as in `500ms` or `10m`";
+            let hint = "write a whole number and one of `ms`, `s`, `m`, `h`, `d`, as in `500ms` or `10m`";
             Err(Refusal::value(format!("`{text}` is not a duration"), hint))
         }
     }
@@ -59,7 +73,15 @@ mod tests {
 
     #[test]
     fn reads_whole_numbers_with_a_unit() {
-        for (text, milliseconds) in [("0s", 0), ("500ms", 500), ("15s", 15_000), ("10m", 600_000), ("1h", 3_600_000)] {
+        for (text, milliseconds) in [
+            ("0s", 0),
+            ("500ms", 500),
+            ("15s", 15_000),
+            ("10m", 600_000),
+            ("1h", 3_600_000),
+            ("30d", 2_592_000_000),
+            ("0", 0),
+        ] {
             assert_eq!(parse(text), Ok(Duration::from_millis(milliseconds)), "{text}");
             assert_eq!(parse(&typed(Duration::from_millis(milliseconds))), parse(text));
         }
@@ -67,7 +89,7 @@ mod tests {
 
     #[test]
     fn refuses_what_could_be_misread() {
-        for text in ["", "10", "s", "1.5s", "-1s", "10M", "10min", "1h30m", "10000h", "18446744073709551615h"] {
+        for text in ["", "10", "s", "1.5s", "-1s", "10M", "10min", "1h30m", "10000h", "366d", "18446744073709551615h"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

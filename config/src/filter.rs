@@ -57,6 +57,8 @@ pub struct Filter {
     pub writes: Vec<String>,
     /// Whether it is configured once, where that is possible, instead of for each message.
     pub snapshot: bool,
+    /// Whether its verdict on a message counts for a while, so that the same need not be found out again.
+    pub cache: bool,
     /// What it can reach.
     pub grant: Grant,
     /// Files that the filter may read, by the name that it knows them by.
@@ -196,6 +198,7 @@ impl Filter {
             breaker: Breaker::default(),
             writes: Vec::new(),
             snapshot: true,
+            cache: false,
             grant: Grant::default(),
             data: BTreeMap::new(),
             settings,
@@ -214,6 +217,7 @@ impl Filter {
         let name = name.unwrap_or_else(|| default_name(&plugin, &section, names));
         let Settings { value: settings, place: settings_place, places: setting_places } = settings::read(&mut section);
         let (data, data_places) = read_data(&mut section);
+        let grant = Grant::read(&mut section);
         let filter = Self {
             name,
             plugin,
@@ -230,7 +234,8 @@ impl Filter {
             breaker: Breaker::read(&mut section),
             writes: read_writes(&mut section),
             snapshot: section.get("snapshot").unwrap_or(true),
-            grant: Grant::read(&mut section),
+            cache: read_cache(&mut section, &grant),
+            grant,
             data,
             settings,
             place: section.place().clone(),
@@ -313,6 +318,17 @@ fn read_writes(section: &mut Section<'_>) -> Vec<String> {
         }
     }
     named.into_iter().map(|(name, _)| name).collect()
+}
+
+/// What a service answers today it may not answer tomorrow, and nothing tells when.
+fn read_cache(section: &mut Section<'_>, grant: &Grant) -> bool {
+    let cache = section.get("cache").unwrap_or(false);
+    if cache && !grant.connect.is_empty() {
+        let message =
+            "`cache` can't be true of a filter that asks a service: its verdicts depend on more than the message";
+        section.fault(&section.place_of("cache"), message, "remove `cache`, or `connect` of the grant");
+    }
+    cache
 }
 
 fn read_data(section: &mut Section<'_>) -> (BTreeMap<String, PathBuf>, BTreeMap<String, Place>) {

@@ -1,15 +1,17 @@
-//! `[store]`: where filters keep what they remember.
+//! `[store]`: where filters keep what they remember, where held mail is, and what is known of messages afterwards.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use toml::de::DeValue;
 
+use crate::bucket::QuarantinePlace;
 use crate::place::Place;
 use crate::section::Section;
 use crate::setting::{Refusal, Setting, text};
 use crate::size::Octets;
 
-/// Where filters keep what they remember, and how much of it.
+/// Where filters keep what they remember, and how much of it; where held mail is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Store {
     /// The database.
@@ -20,11 +22,28 @@ pub struct Store {
     pub kv_per_user: u64,
     /// Octets of memory for what was read lately, of all filters together.
     pub kv_cache: u64,
+    /// Octets of verdicts that are known, of all filters with `cache` together.
+    pub verdict_cache: u64,
+    /// Where held mail is kept.
+    pub quarantine: QuarantinePlace,
+    /// How long it is known what became of messages; none: nothing is noted.
+    pub history: Option<Duration>,
+    /// Whether their subjects are noted, too.
+    pub history_subject: bool,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { database: Database::Sqlite, kv_per_filter: 256 << 20, kv_per_user: 16 << 20, kv_cache: 64 << 20 }
+        Self {
+            database: Database::Sqlite,
+            kv_per_filter: 256 << 20,
+            kv_per_user: 16 << 20,
+            kv_cache: 64 << 20,
+            verdict_cache: 64 << 20,
+            quarantine: QuarantinePlace::Folder,
+            history: Some(Duration::from_secs(30 * 86_400)),
+            history_subject: false,
+        }
     }
 }
 
@@ -53,9 +72,14 @@ impl Store {
         let kv_per_filter = octets("kv_per_filter", default.kv_per_filter);
         let kv_per_user = octets("kv_per_user", default.kv_per_user);
         let kv_cache = octets("kv_cache", default.kv_cache);
+        let verdict_cache = octets("verdict_cache", default.verdict_cache);
         let database = read_database(&mut section);
+        let quarantine = QuarantinePlace::read(&mut section);
+        let history =
+            section.get("history").map_or(default.history, |keep: Duration| Some(keep).filter(|keep| !keep.is_zero()));
+        let history_subject = section.get("history_subject").unwrap_or(default.history_subject);
         section.finish();
-        Self { database, kv_per_filter, kv_per_user, kv_cache }
+        Self { database, kv_per_filter, kv_per_user, kv_cache, verdict_cache, quarantine, history, history_subject }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::names::Names;
 use crate::pin::Pin;
 use crate::place::Place;
 use crate::section::Section;
-use crate::setting::{Refusal, Setting, text};
+use crate::setting::{Refusal, Setting, integer, text};
 use crate::size::Octets;
 
 /// A POP3 server behind the proxy.
@@ -42,6 +42,10 @@ pub struct Upstream {
     pub top_fetch: TopFetch,
     /// Whether a RETR of what TOP has fetched already is answered without asking the server again.
     pub retr_once: bool,
+    /// How many messages are asked for before the client asks, while it takes one after the other; 0: none.
+    pub read_ahead: usize,
+    /// Octets of them at a time.
+    pub read_ahead_bytes: u64,
     /// What filters see of a message when a client asks for its top.
     pub top: Top,
     /// Octets, by the server's LIST, above which TOP is answered as with [`Top::Headers`]; none: no limit.
@@ -224,6 +228,31 @@ impl Setting for ServerName {
     }
 }
 
+/// Messages that are read ahead. More than this at a time saves nothing, and some servers lose commands.
+struct ReadAhead(usize);
+
+impl ReadAhead {
+    const MAX: i128 = 64;
+}
+
+impl Setting for ReadAhead {
+    fn kind() -> String {
+        "a number of messages".to_owned()
+    }
+
+    fn example() -> String {
+        "16".to_owned()
+    }
+
+    fn read(value: &DeValue<'_>) -> Result<Self, Refusal> {
+        let messages = integer(value)?;
+        let fits = usize::try_from(messages).ok().filter(|_| messages <= Self::MAX);
+        fits.map(Self).ok_or_else(|| {
+            Refusal::value(format!("{messages} messages can't be read ahead"), "write a number from 0 to 64; 0: none")
+        })
+    }
+}
+
 impl Upstream {
     pub(crate) fn read(mut section: Section<'_>, names: &mut Names) -> Self {
         let name: Option<String> = section.require("name", "mail");
@@ -245,6 +274,8 @@ impl Upstream {
             xclient: section.get("xclient").unwrap_or_default(),
             top_fetch: section.get("top_fetch").unwrap_or_default(),
             retr_once: section.get("retr_once").unwrap_or_default(),
+            read_ahead: section.get("read_ahead").map_or(0, |ReadAhead(messages)| messages),
+            read_ahead_bytes: section.get("read_ahead_bytes").map_or(default.read_ahead_bytes, |Octets(octets)| octets),
             top: section.get("top").unwrap_or_default(),
             top_max_size: section.get("top_max_size").map(|Octets(octets)| octets).filter(|&octets| octets > 0),
             sizes: section.get("sizes").unwrap_or_default(),
@@ -266,6 +297,11 @@ impl Upstream {
             section.fault(&section.place_of("address"), message, "POP3 has port 110, POP3 over TLS 995");
         }
         upstream.check_tls(&section);
+        if upstream.read_ahead > 0 && upstream.sizes == Sizes::Exact {
+            let message =
+                "`read_ahead` has no effect with `sizes = \"exact\"`, which fetches all mail before it is listed";
+            section.fault(&section.place_of("read_ahead"), message, "remove one of them");
+        }
         if upstream.keepalive == Keepalive::Headers && upstream.sizes == Sizes::Exact {
             let message = format!(
                 "`keepalive`: `headers` of `{}` adds lines that `sizes = \"exact\"` can't count",
@@ -292,6 +328,8 @@ impl Upstream {
             xclient: false,
             top_fetch: TopFetch::Auto,
             retr_once: false,
+            read_ahead: 0,
+            read_ahead_bytes: 1 << 20,
             top: Top::Filtered,
             top_max_size: None,
             sizes: Sizes::Upstream,

@@ -9,7 +9,7 @@ use popgate_config::{Config, Error, parse};
 const README: &str = include_str!("../README.md");
 
 /// Every section of the file.
-const SECTIONS: [&str; 9] = [
+const SECTIONS: [&str; 10] = [
     "",
     "[[listener]]",
     "[[upstream]]",
@@ -18,6 +18,7 @@ const SECTIONS: [&str; 9] = [
     "[[filter]]",
     "[[filter]]\n[filter.only]",
     "[store]",
+    "[quarantine]",
     "[limits]",
 ];
 

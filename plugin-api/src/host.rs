@@ -5,11 +5,13 @@
 
 #[cfg(target_family = "wasm")]
 pub(crate) use crate::component::host::{
-    Message, Part, Replacement, data_read, data_size, findings, header_fields, log, state_add, state_get, state_put,
-    state_remove,
+    Message, Part, Replacement, Splice, data_read, data_size, findings, header_fields, log, state_add, state_get,
+    state_put, state_remove,
 };
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use crate::testing::host::{Message, Part, Replacement, data_read, data_size, findings, header_fields, log};
+pub(crate) use crate::testing::host::{
+    Message, Part, Replacement, Splice, data_read, data_size, findings, header_fields, log,
+};
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use crate::testing::state::{add as state_add, get as state_get, put as state_put, remove as state_remove};
 

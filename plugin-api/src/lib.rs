@@ -52,6 +52,7 @@
 //! | `component` | generated bindings and the macro's other half; only in WebAssembly |
 //! | [`testing`] | a host in memory; only natively |
 
+mod bodies;
 pub mod data;
 mod filter;
 mod host;
@@ -76,7 +77,7 @@ pub mod testing;
 pub use filter::{Failure, Filter, NoSettings, Refused, TooLarge, Verdict};
 pub use learning::{Label, Learning};
 pub use message::{Finding, Header, Message, Replacement};
-pub use part::Part;
+pub use part::{Part, Splice};
 pub use random::random;
 pub use reader::Reader;
 

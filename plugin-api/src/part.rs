@@ -1,6 +1,7 @@
 //! A MIME part of a message.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::{Message, Reader, Refused, TooLarge, host};
 
@@ -104,6 +105,16 @@ impl<'m> Part<'m> {
         self.content().collect(limit, &format!("part {} of the message", self.index))
     }
 
+    /// The whole text as UTF-8.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLarge`] if it is longer than `limit` octets.
+    pub fn read_text(&self, limit: usize) -> Result<String, TooLarge> {
+        let octets = self.text().collect(limit, &format!("the text of part {}", self.index))?;
+        Ok(String::from_utf8(octets).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
     /// Puts a plain text of at most 65,536 octets in the place of this part and all that is in it.
     ///
     /// # Errors
@@ -113,6 +124,25 @@ impl<'m> Part<'m> {
         self.message.host.replace_part(self.index, text).map_err(Refused)
     }
 
+    /// Changes this text in places, which come in their order and do not overlap.
+    ///
+    /// Charset and transfer encoding stay if they can, and so does the rest of the part's header. Where something is only
+    /// inserted, nothing of the mail is taken away, and no copy of the original is kept for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] if the part is no text of at most 16 MiB, or lies inside of a message that is encoded as a whole, and if
+    /// a place is none in [`Part::text`].
+    pub fn edit_text(&self, changes: &[Splice]) -> Result<(), Refused> {
+        let change = |change: &Splice| host::Splice {
+            start: change.range.start as u64,
+            end: change.range.end as u64,
+            text: change.text.clone(),
+        };
+        let changes: Vec<_> = changes.iter().map(change).collect();
+        self.message.host.edit_text(self.index, &changes).map_err(Refused)
+    }
+
     /// Removes this part and all that is in it.
     ///
     /// # Errors
@@ -120,6 +150,29 @@ impl<'m> Part<'m> {
     /// [`Refused`] for part 0, the message itself.
     pub fn remove(&self) -> Result<(), Refused> {
         self.message.host.remove_part(self.index).map_err(Refused)
+    }
+}
+
+/// A change of a text.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Splice {
+    /// What is replaced, in octets of the text in UTF-8; empty to insert.
+    pub range: Range<usize>,
+    /// What stands there then. A text in mail has CRLF line ends, as a rule.
+    pub text: String,
+}
+
+impl Splice {
+    /// Puts a text at a place.
+    #[must_use]
+    pub fn insert(at: usize, text: impl Into<String>) -> Self {
+        Self { range: at..at, text: text.into() }
+    }
+
+    /// Puts a text in the place of another.
+    #[must_use]
+    pub fn replace(range: Range<usize>, text: impl Into<String>) -> Self {
+        Self { range, text: text.into() }
     }
 }
 

@@ -55,6 +55,13 @@ pub enum Edit {
         /// The text.
         text: String,
     },
+    /// The text of a part was changed in places.
+    EditText {
+        /// The part's position.
+        index: u32,
+        /// The text as it is to be, in UTF-8.
+        text: String,
+    },
     /// A part was removed.
     RemovePart {
         /// The part's position.
@@ -75,6 +82,7 @@ impl fmt::Display for Edit {
             Self::SetHeader { name, value } => write!(formatter, "set {name}: {value}"),
             Self::RemoveHeader { name } => write!(formatter, "remove {name}"),
             Self::ReplacePart { index, .. } => write!(formatter, "replace part {index}"),
+            Self::EditText { index, .. } => write!(formatter, "edit text of part {index}"),
             Self::RemovePart { index } => write!(formatter, "remove part {index}"),
             Self::Replace { message } => write!(formatter, "replace message by {} octets", message.len()),
         }

@@ -27,9 +27,9 @@ pub struct Bundled {
 pub const BUNDLED: &[Bundled] = &[
     Bundled {
         name: "attachments",
-        summary: "strips or holds attachments by file name and media type",
+        summary: "strips, holds or tags attachments by name, declared type and real type, in archives too",
         wasm: include_bytes!(concat!(env!("OUT_DIR"), "/attachments.wasm")),
-        writes: &[],
+        writes: &["X-Attachment-Policy"],
         asks: false,
         by_itself: true,
     },
@@ -42,8 +42,16 @@ pub const BUNDLED: &[Bundled] = &[
         by_itself: false,
     },
     Bundled {
+        name: "defang",
+        summary: "takes active content and tracking pixels out of HTML, shows where links lead",
+        wasm: include_bytes!(concat!(env!("OUT_DIR"), "/defang.wasm")),
+        writes: &[],
+        asks: false,
+        by_itself: false,
+    },
+    Bundled {
         name: "rewrite",
-        summary: "rewrites the subject and other header fields by rules",
+        summary: "rewrites the subject and other header fields by rules, puts banners and disclaimers",
         wasm: include_bytes!(concat!(env!("OUT_DIR"), "/rewrite.wasm")),
         writes: &[],
         asks: false,
@@ -91,9 +99,9 @@ pub const BUNDLED: &[Bundled] = &[
     },
     Bundled {
         name: "virus",
-        summary: "holds or strips the EICAR test file and files known by their SHA-256",
+        summary: "holds or strips the EICAR test file and what signatures describe, in archives too",
         wasm: include_bytes!(concat!(env!("OUT_DIR"), "/virus.wasm")),
-        writes: &[],
+        writes: &["X-Virus-Status"],
         asks: false,
         by_itself: true,
     },
@@ -111,7 +119,7 @@ mod tests {
 
     #[test]
     fn each_filter_is_a_component_of_the_track_that_the_host_knows() {
-        assert_eq!(BUNDLED.len(), 9);
+        assert_eq!(BUNDLED.len(), 10);
         for bundled in BUNDLED {
             // Magic, then version 13 of layer 1: a component, not a core module.
             assert_eq!(bundled.wasm[..8], *b"\0asm\x0d\0\x01\0", "{}", bundled.name);

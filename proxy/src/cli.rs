@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod diff;
 mod filter;
+mod history;
 mod learn;
 mod load;
 mod logging;
@@ -63,8 +64,10 @@ enum Command {
     Learn(learn::Arguments),
     /// Make, test and look at plugins.
     Plugin(plugin::Arguments),
+    /// Show what became of messages.
+    History(history::Arguments),
     /// Look at what is held, release or delete it.
-    Quarantine(QuarantineArguments),
+    Quarantine(quarantine::Arguments),
     /// What popgate starts itself with for compiling a plugin: an order on standard input, code on standard output.
     #[command(hide = true, name = COMPILE_COMMAND)]
     Compile(Confinement),
@@ -115,37 +118,6 @@ enum ProbeTls {
     Implicit,
 }
 
-#[derive(Debug, Args)]
-struct QuarantineArguments {
-    /// The configuration file.
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-    #[command(subcommand)]
-    action: QuarantineAction,
-}
-
-/// What to do with the quarantine.
-#[derive(Debug, Subcommand)]
-enum QuarantineAction {
-    /// One line for each message: id, state, date, owner, subject.
-    List,
-    /// All that is known about a message.
-    Show {
-        /// Its id.
-        id: String,
-    },
-    /// Give a message to its owner, from the next session on.
-    Release {
-        /// Its id.
-        id: String,
-    },
-    /// Remove a message for good.
-    Delete {
-        /// Its id.
-        id: String,
-    },
-}
-
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -158,6 +130,7 @@ pub fn main() -> ExitCode {
         arguments.command,
         Command::Filter(_)
             | Command::Check(_)
+            | Command::History(_)
             | Command::Learn(_)
             | Command::Plugin(_)
             | Command::Probe(_)
@@ -187,7 +160,8 @@ pub fn main() -> ExitCode {
             Command::Filter(filter) => filter::main(filter).await,
             Command::Learn(arguments) => learn::main(arguments).await,
             Command::Plugin(arguments) => plugin::main(arguments).await,
-            Command::Quarantine(QuarantineArguments { config, action }) => quarantine::main(&config, action),
+            Command::History(arguments) => history::main(arguments).await,
+            Command::Quarantine(arguments) => quarantine::main(arguments).await,
             // It has ended above.
             Command::Compile(_) => DONE,
         }

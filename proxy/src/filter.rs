@@ -11,6 +11,8 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 pub use breaker::{Breaker, BreakerPolicy};
 pub use chain::{
     Chain, Disposition, FilterReport, Link, OnFailure, Only, Outcome, Oversize, Poison, Report, Selection,
@@ -150,7 +152,7 @@ impl Facts {
 }
 
 /// What a filter found out about a message.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Finding {
     /// The configured name of the filter that reported it.
     pub filter: String,
@@ -165,7 +167,7 @@ pub struct Finding {
 }
 
 /// What a filter wants to be done with the message.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Verdict {
     /// Deliver it, with the edits.
     Pass,
@@ -174,7 +176,7 @@ pub enum Verdict {
 }
 
 /// The result of one filter over one message.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Decision {
     /// What is to be done.
     pub verdict: Verdict,

@@ -8,7 +8,7 @@
 //!                       │           ├─> message      one mail: memory or spool file, views, edits
 //!                     pop3          ├─> filter       the chain: verdicts, failures, policies
 //!                  (the protocol    │     └─ plugin  wasm components behind the trait `Filter`
-//!                   as values)      └─> store        quarantine, failures that repeat, what filters remember
+//!                   as values)      └─> store        quarantine, failures that repeat, what filters remember, history
 //! ```
 //!
 //! The data's way, once each way, no back and forth:
@@ -18,7 +18,9 @@
 //! upstream bytes -> pop3 body decoder -> Message (un-stuffed) -> filter chain -> edits -> pop3 body encoder -> client
 //! ```
 //!
-//! Mail that no filter asks for never becomes a `Message`: it streams through a fixed buffer, dots untouched.
+//! Mail that no filter asks for never becomes a `Message`: it streams through a fixed buffer, dots untouched. With `read_ahead` the
+//! session sends RETRs before the client does (`session::prefetch`); their replies wait in the upstream's connection, and become
+//! `Message`s there only if another command comes first.
 //!
 //! # The code map
 //!
@@ -28,7 +30,7 @@
 //! | [`message`] | one mail: octets in memory or in an unlinked, mapped spool file; lazily parsed views; edits and how they become octets | nothing of popgate |
 //! | [`filter`] | the trait `Filter`, verdicts, the chain, policies for failures | `message` |
 //! | [`plugin`] | wasm filters: engine, catalogue, limits, host functions; one adapter file per API track | `filter`, `message`, `store`, the configuration, the bundled plugins |
-//! | [`store`] | what outlives a session: quarantine, repeated failures, what became of messages still on their server, what filters remember (in SQLite or PostgreSQL) | the configuration |
+//! | [`store`] | what outlives a session: quarantine, repeated failures, what became of messages still on their server, what filters remember and what became of messages (in SQLite or PostgreSQL) | the configuration |
 //! | [`session`] | the client-facing state machine without I/O, the client's view of the maildrop; `session::driver` is the one that awaits | `pop3`; the driver also `message`, `filter`, `upstream`, `net`, `store` |
 //! | [`upstream`] | choosing a server, connecting where that is allowed, the conversation in step | `pop3`, `net`, the configuration |
 //! | [`net`] | streams (plain or TLS), listeners, admission, PROXY protocol, original destinations, certificates | the configuration |
@@ -51,6 +53,8 @@
 //! * No plugin that is compiled in the process that serves clients, and no machine code that popgate has not made itself.
 //! * No credential and no message text in logs: spans carry verbs, never arguments.
 //! * No buffer or queue without a bound, and no wait for the network without a deadline.
+//! * A session lives on one thread of those that there are for each processor, and what it waits for wakes no other. Filters that
+//!   compute for long go to a pool of threads of their own, so that they delay nobody else.
 
 #![cfg_attr(not(feature = "wasm"), allow(dead_code, unused_imports, reason = "some of it only the program uses"))]
 

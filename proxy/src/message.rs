@@ -24,6 +24,7 @@ mod octets;
 mod parameters;
 mod part;
 mod repair;
+mod retext;
 mod rewrite;
 mod structure;
 mod words;
@@ -39,6 +40,7 @@ pub use content::Content;
 pub use edit::{Edit, EditError, REPLACEMENT_MAX, VALUE_MAX};
 pub use fields::Field;
 pub use part::Part;
+pub use retext::{Retext, Splice, TEXT_MAX};
 
 use fields::Head;
 use octets::Octets;

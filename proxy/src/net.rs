@@ -3,6 +3,7 @@
 //! Knows nothing of POP3: what is said on a connection, and when TLS begins on it, others decide.
 
 mod authority;
+mod buffers;
 mod certificate;
 mod client_certificate;
 mod client_tls;
@@ -19,8 +20,10 @@ mod reach;
 mod server_tls;
 mod stream;
 mod tls;
+mod within;
 
 pub use authority::{AuthorityError, OwnCertificate, own_certificate};
+pub use buffers::{LARGE, SMALL, hand_on, make_room};
 pub use certificate::{CertificateFault, CertificateFiles, CertificateSource};
 pub use client_certificate::ClientCaError;
 pub use client_tls::{
@@ -29,7 +32,7 @@ pub use client_tls::{
 pub use connect::{ConnectError, connect, connect_where, depart};
 pub use legacy_tls::{LegacyChoice, legacy_choice};
 pub use limits::{Admission, Door, Permit, TooMany, UpstreamLimits, UpstreamPermit, UserLimits, UserPermit};
-pub use listen::{BindError, accept, bind};
+pub use listen::{Acceptor, BindError, bind};
 pub use login_delay::{LoginDelays, Penalty};
 pub use made::MadeCertificates;
 pub use opening::{Opening, Stranger};
@@ -40,3 +43,4 @@ pub use proxy_protocol::{
 pub use reach::{Chosen, Forbidden, OwnAddresses};
 pub use server_tls::{AcceptError, MakingTls, ServerTls};
 pub use stream::Stream;
+pub use within::within;

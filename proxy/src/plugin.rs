@@ -43,6 +43,7 @@ mod source;
 mod text;
 mod ticker;
 mod v0_1;
+mod verdicts;
 mod workshop;
 
 #[cfg(test)]

@@ -10,8 +10,10 @@ pub mod driver;
 mod event;
 mod exchange;
 mod fetch;
+mod lazy;
 mod login;
 mod maildrop;
+mod prefetch;
 mod preparation;
 mod prompt;
 mod released;
@@ -19,7 +21,7 @@ mod scheme;
 mod transaction;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 
@@ -30,9 +32,11 @@ pub use capabilities::{Standing, offered_capabilities};
 pub use event::{Effect, Event, Job, Purpose};
 pub use exchange::Exchange;
 pub use fetch::{Announced, Extent, Fetch, FetchPolicy, TopBy};
+use lazy::Lazy;
 pub use login::Login;
 use login::REFUSED;
 pub use maildrop::{Hint, Listing, Maildrop, Released, Seen};
+use prefetch::Prefetch;
 use preparation::Deferred;
 pub use prompt::{Credentials, Prompt};
 pub use scheme::{Master, Scheme};
@@ -119,8 +123,13 @@ pub struct Session {
     deferred: Deferred,
     bad: u32,
     refusals: u32,
-    maildrop: Maildrop,
+    maildrop: Lazy<Maildrop>,
+    /// Where messages are read ahead.
+    prefetch: Option<Box<Prefetch>>,
 }
+
+/// The maildrop of a session that has found nothing out about it.
+static UNTOUCHED: LazyLock<Maildrop> = LazyLock::new(Maildrop::default);
 
 type Effects = Vec<Effect>;
 
@@ -147,7 +156,8 @@ impl Session {
             deferred: Deferred::Nothing,
             bad: 0,
             refusals: 0,
-            maildrop: Maildrop::default(),
+            maildrop: Lazy::new(&UNTOUCHED),
+            prefetch: None,
         }
     }
 
@@ -220,9 +230,11 @@ impl Session {
             Event::Recalled(hints) => self.recalled(&hints),
             Event::ReadAhead(number, size) => self.read_ahead_is(number, size),
             Event::Peeked(number, answered) => self.peeked(number, answered),
+            Event::Stashed { number, wanted, there } => self.stashed(number, wanted, there),
             Event::Discarded(reply) => vec![Effect::Client(reply), Effect::Close],
             Event::Relayed | Event::Sent => Vec::new(),
         };
+        let effects = self.behind_prefetch(effects);
         let jobs =
             effects.iter().filter(|effect| matches!(effect, Effect::Job(job) if !matches!(job, Job::Disconnect)));
         self.running += jobs.count();
@@ -306,8 +318,11 @@ impl Session {
             Purpose::Login(user) => self.login_replied(Some(user), &status, true),
             Purpose::Auth(exchange) => self.exchange_replied(exchange, &status),
             Purpose::OwnLogin(login) => self.own_login_replied(login, &status),
-            Purpose::Capa | Purpose::Mechanisms if status.ok => vec![Effect::Job(Job::Collect(purpose))],
+            Purpose::Capa | Purpose::Mechanisms | Purpose::OwnCapa if status.ok => {
+                vec![Effect::Job(Job::Collect(purpose))]
+            }
             Purpose::Capa | Purpose::Mechanisms => self.capabilities_are(&purpose, None),
+            Purpose::OwnCapa => Vec::new(),
             purpose => self.transaction_replied(purpose, &status),
         }
     }
@@ -318,6 +333,7 @@ impl Session {
         self.lacks_top = !list.offers("TOP");
         match purpose {
             Purpose::OwnLogin(login) => self.own_login_with(login, &list),
+            Purpose::OwnCapa => Vec::new(),
             purpose => self.capabilities_are(&purpose, Some(list)),
         }
     }

@@ -1,7 +1,7 @@
-//! What outlives a session: mail in quarantine, which messages filters failed on, and what became of messages that are
-//! still on their server, what filters remember.
+//! What outlives a session: mail in quarantine, which messages filters failed on, hints about messages that are still on their
+//! server, what filters remember, verdicts that are known, and the history of what became of messages.
 //!
-//! [`State`] is asynchronous, everything else blocks; asynchronous callers use `spawn_blocking`.
+//! [`State`] and [`Quarantine`] are asynchronous, everything else blocks; asynchronous callers use `spawn_blocking`.
 
 mod folder;
 mod hints;
@@ -12,6 +12,11 @@ mod state;
 
 pub use hints::{Hint, HintKey, Hints};
 pub use poison::{Poison, PoisonKey};
-pub use quarantine::{Entry, EntryId, Finding, Identity, NewEntry, Quarantine, ReleaseError};
+pub use quarantine::{
+    Entry, EntryId, Expired, Finding, Identity, NewEntry, OpenError, Original, PutError, Quarantine, Reader,
+    ReleaseError,
+};
 #[cfg(feature = "wasm")]
-pub use state::{Changes, Label, Lesson, Owner, PATIENCE, State, StateError, Write, expiry};
+pub use state::{
+    Changes, History, Judgement, Label, Lesson, Owner, PATIENCE, State, StateError, Verdicts, Wanted, Write, expiry,
+};

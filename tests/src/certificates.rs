@@ -11,7 +11,7 @@ use rcgen::{
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use sha2::{Digest as _, Sha256};
 
 use crate::process::write;
@@ -133,6 +133,18 @@ pub fn trust_and_show(ca: &Path, shown: &Certificates) -> Arc<ClientConfig> {
 pub fn trust(ca: &Path) -> Arc<ClientConfig> {
     install_provider();
     Arc::new(ClientConfig::builder().with_root_certificates(roots(ca)).with_no_client_auth())
+}
+
+/// The same for a client that speaks one version of TLS alone.
+///
+/// # Panics
+///
+/// If the file is not there or not PEM.
+#[must_use]
+pub fn trust_speaking(ca: &Path, version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
+    install_provider();
+    let config = ClientConfig::builder_with_protocol_versions(&[version]);
+    Arc::new(config.with_root_certificates(roots(ca)).with_no_client_auth())
 }
 
 fn roots(ca: &Path) -> RootCertStore {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::{PATIENCE, QUIET};
 
@@ -99,6 +99,17 @@ impl Connection {
         let mut stream = StreamOwned::new(tls, socket);
         stream.conn.complete_io(&mut stream.sock)?;
         Ok(Self { name, stream: Stream::Server(Box::new(stream)), unread: Vec::new() })
+    }
+
+    /// Whether its TLS session goes on from an earlier one (RFC 8446 section 2.2, RFC 5077).
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        let kind = match &self.stream {
+            Stream::Plain(_) => None,
+            Stream::Client(stream) => stream.conn.handshake_kind(),
+            Stream::Server(stream) => stream.conn.handshake_kind(),
+        };
+        kind == Some(HandshakeKind::Resumed)
     }
 
     fn into_plain(self) -> (String, TcpStream) {

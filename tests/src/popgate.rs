@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::process::{self, Ended, LogOnFailure, Process};
-use crate::{PATIENCE, connection::Connection};
+use crate::{PATIENCE, START, connection::Connection, machine_code};
 
 /// The command that builds what the tests drive.
 const BUILD: &str = "cargo build --release --locked -p popgate";
@@ -51,7 +51,7 @@ impl Popgate {
     /// As [`Popgate::start`].
     #[must_use]
     pub fn start_with(config: &str, arguments: &[&str]) -> Self {
-        Self::launch(process::folder(), config, arguments, PATIENCE)
+        Self::launch(process::folder(), config, arguments, START)
     }
 
     /// Starts it in a folder that holds files for it already.
@@ -61,7 +61,17 @@ impl Popgate {
     /// As [`Popgate::start`].
     #[must_use]
     pub fn start_in(folder: TempDir, config: &str) -> Self {
-        Self::launch(folder, config, &[], PATIENCE)
+        Self::launch(folder, config, &[], START)
+    }
+
+    /// The same with arguments before `run`.
+    ///
+    /// # Panics
+    ///
+    /// As [`Popgate::start`].
+    #[must_use]
+    pub fn start_in_with(folder: TempDir, config: &str, arguments: &[&str]) -> Self {
+        Self::launch(folder, config, arguments, START)
     }
 
     /// Starts it where it has much to do until it is ready: it compiles large plugins.
@@ -76,6 +86,8 @@ impl Popgate {
 
     fn launch(folder: TempDir, config: &str, arguments: &[&str], patience: Duration) -> Self {
         let file = configuration(folder.path(), config);
+        let state = folder.path().join("state");
+        machine_code::lend(&state);
         let mut command = command();
         command.args(arguments).arg("run").arg("--config").arg(file);
         let process = Process::start_in(folder.path(), &mut command);
@@ -96,7 +108,24 @@ impl Popgate {
             None
         });
         assert!(ready.is_some(), "popgate did not get ready with\n{config}");
+        machine_code::collect(&state);
         Self { process, folder, listeners, ca }
+    }
+
+    /// Ends it at once, as a loss of power would, and starts it again in the same folder with the configuration that is there.
+    ///
+    /// # Panics
+    ///
+    /// As [`Popgate::start`].
+    #[must_use]
+    pub fn killed_and_restarted(mut self) -> Self {
+        self.process.kill();
+        let Self { process, folder, .. } = self;
+        drop(process);
+        let config = std::fs::read_to_string(folder.path().join("popgate.toml")).expect("it was started with it");
+        // Its first line is `state_dir`, which is written again.
+        let config = config.split_once('\n').map_or("", |(_, rest)| rest).to_owned();
+        Self::launch(folder, &config, &[], START)
     }
 
     /// The listener of this name.
@@ -193,6 +222,7 @@ impl Popgate {
 /// If the binary is missing, with the command that builds it.
 #[must_use]
 pub fn command() -> Command {
+    process::tell_failures_at_once();
     let binary = binary().unwrap_or_else(|| panic!("popgate is not built\nhint: {BUILD}"));
     let mut command = Command::new(binary);
     // Nothing of the developer's own settings.

@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write as _};
+use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, Once};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -27,6 +29,20 @@ pub fn program(name: &str, package: &str) -> PathBuf {
         .unwrap_or_else(|| {
             panic!("the program `{name}` is missing\nhint: apt-get install --no-install-recommends {package}")
         })
+}
+
+/// Has every failed assertion told when it fails, beside the report that comes when all tests have ended: a run takes long,
+/// and may be cut off. A thread's name is its test's.
+pub fn tell_failures_at_once() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |failure| {
+            // What is written to the stream itself is not withheld until the end.
+            let _told = writeln!(io::stderr(), "{}: {failure}", thread::current().name().unwrap_or_default());
+            before(failure);
+        }));
+    });
 }
 
 /// Ends a process and removes its folder, once standard input has ended.
@@ -157,7 +173,7 @@ impl Drop for Process {
                 let _ = self.child.wait();
             }
         }
-        if std::thread::panicking() {
+        if thread::panicking() {
             eprintln!("---- standard error of {}\n{}----", self.name, self.errors.text());
         }
     }
@@ -172,7 +188,7 @@ pub fn poll<T>(deadline: Instant, mut ask: impl FnMut() -> Option<T>) -> Option<
         if Instant::now() >= deadline {
             return None;
         }
-        std::thread::park_timeout(Duration::from_millis(2));
+        thread::park_timeout(Duration::from_millis(2));
     }
 }
 
@@ -191,7 +207,7 @@ impl Output {
     fn of(stream: impl Read + Send + 'static) -> Self {
         let output = Self(Arc::default());
         let writer = output.clone();
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             let mut stream = BufReader::new(stream);
             let mut line = Vec::new();
             while stream.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
@@ -261,7 +277,7 @@ pub struct LogOnFailure {
 
 impl Drop for LogOnFailure {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             let text = self.output.text();
             let lines: Vec<_> = text.lines().filter(|line| line.contains(&self.about)).collect();
             eprintln!("---- about {}\n{}\n----", self.about, lines.join("\n"));

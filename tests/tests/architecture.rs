@@ -29,13 +29,14 @@ const ALL: &[&str] =
     &["pop3", "message", "filter", "plugin", "store", "session", "upstream", "net", "admin", "demo", "cli"];
 
 /// Crates that live in some modules alone.
-const HOMES: [(&str, &[&str]); 8] = [
+const HOMES: [(&str, &[&str]); 9] = [
     ("wasmtime", &["plugin"]),
     ("wasmtime_wasi", &["plugin"]),
     ("wasmtime_wizer", &["plugin"]),
     ("seccompiler", &["plugin"]),
     ("mail_parser", &["message"]),
     ("sqlx", &["store"]),
+    ("object_store", &["store"]),
     ("popgate_config", &["plugin", "store", "upstream", "net", "cli"]),
     ("popgate_plugins", &["plugin", "cli"]),
 ];

@@ -371,3 +371,14 @@ fn a_grant_names_addresses() {
     let config = parse(&with("{ kv = true }"), Path::new("popgate.toml")).unwrap();
     assert_eq!(config.filters[0].grant.to_string(), "keep state");
 }
+
+#[test]
+fn verdicts_of_services_are_not_kept() {
+    let with = |keys: &str| format!("{REST}[[filter]]\nplugin = \"f.wasm\"\ncache = true\n{keys}\n");
+    one(
+        &with("grant = { connect = [\"127.0.0.1:3310\"] }"),
+        "`cache` can't be true of a filter that asks a service: its verdicts depend on more than the message",
+        "remove `cache`, or `connect` of the grant",
+    );
+    assert!(parse(&with("grant = { kv = true }"), Path::new("popgate.toml")).unwrap().filters[0].cache);
+}

@@ -116,6 +116,25 @@ impl Message {
         self.record(Edit::ReplacePart { index, text: text.to_owned() })
     }
 
+    pub(crate) fn edit_text(&self, index: u32, changes: &[Splice]) -> Result<(), String> {
+        self.check_part(index)?;
+        let part = &self.mail.parts[index as usize];
+        if part.container || !part.media_type.starts_with("text/") {
+            return Err(format!("part {index} is no text"));
+        }
+        let old = part.text();
+        let (mut text, mut at) = (String::new(), 0);
+        for change in changes {
+            let range = change.start as usize..change.end as usize;
+            let between = old.get(at..range.start).filter(|_| old.get(range.clone()).is_some());
+            text.push_str(between.ok_or("the changes are out of order, or inside of a character")?);
+            text.push_str(&change.text);
+            at = range.end;
+        }
+        text.push_str(&old[at..]);
+        self.record(Edit::EditText { index, text })
+    }
+
     pub(crate) fn remove_part(&self, index: u32) -> Result<(), String> {
         self.check_part(index)?;
         if index == 0 {
@@ -151,6 +170,13 @@ fn check_field(name: &str, value: &str) -> Result<(), String> {
         return Err(format!("the value of `{name}` has CR, LF or NUL"));
     }
     Ok(())
+}
+
+/// A change of a text, as the generated bindings have it.
+pub(crate) struct Splice {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) text: String,
 }
 
 pub(crate) struct Part(Rc<mime::Part>);

@@ -30,9 +30,61 @@ fn saved(name: &str) -> String {
     name.trim_end_matches(drops).to_lowercase()
 }
 
+/// Endings of what people open without a thought.
+const HARMLESS: &[&str] = &[
+    "avi", "bmp", "csv", "doc", "docx", "gif", "htm", "html", "jpeg", "jpg", "mov", "mp3", "mp4", "odp", "ods", "odt",
+    "pdf", "png", "ppt", "pptx", "rtf", "tif", "tiff", "txt", "wav", "xls", "xlsx", "xml", "zip",
+];
+
+/// Blanks in a row that move the end of a name out of sight.
+const BLANKS: usize = 8;
+
+/// What is wrong with a name that shall be taken for another, if something is; `runs` tells of an ending whether it is one
+/// of a program.
+pub(crate) fn deception(name: &str, runs: impl Fn(&str) -> bool) -> Option<&'static str> {
+    // Overrides alone: honest names in Hebrew and Arabic have the other marks.
+    let turns = |character: char| matches!(character, '\u{202d}' | '\u{202e}');
+    if name.contains(turns) && readings(name).iter().any(|name| name.contains('.')) {
+        return Some("its name is written in another direction");
+    }
+    let mut blanks = 0;
+    for (at, character) in name.char_indices() {
+        blanks = if character.is_whitespace() { blanks + 1 } else { 0 };
+        if blanks == BLANKS && name[at..].trim().contains('.') {
+            return Some("the end of its name is hidden behind blanks");
+        }
+    }
+    let doubled = |name: &String| {
+        let mut endings = name.rsplit('.').map(str::trim);
+        let (last, before) = (endings.next().unwrap_or_default(), endings.next().unwrap_or_default());
+        endings.next().is_some() && HARMLESS.contains(&before) && runs(last)
+    };
+    readings(name).iter().any(doubled).then_some("its name has a second ending behind a harmless one")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::readings;
+    use super::{deception, readings};
+
+    #[test]
+    fn names_that_deceive_are_told_from_long_ones() {
+        let runs = |ending: &str| ending == "exe";
+        for (name, deceives) in [
+            ("invoice.pdf.exe", true),
+            ("invoice.PDF.EXE. ", true),
+            ("invoice.pdf .exe", true),
+            ("report\u{202e}fdp.scr", true),
+            ("report.pdf            .txt", true),
+            ("report.pdf", false),
+            ("setup.exe", false),
+            ("v1.2.exe", false),
+            ("a.tar.gz", false),
+            ("a long name with blanks.pdf", false),
+            ("\u{202b}\u{5e9}\u{5dc}\u{5d5}\u{5dd}", false),
+        ] {
+            assert_eq!(deception(name, runs).is_some(), deceives, "{name:?}");
+        }
+    }
 
     #[test]
     fn a_name_is_read_in_every_way_that_matters() {

@@ -1,4 +1,4 @@
-//! What is denied, and why.
+//! What is denied by name and by declared type.
 
 use std::fmt;
 
@@ -152,50 +152,5 @@ impl TryFrom<String> for MediaTypes {
             Some(beginning) => Self::StartingWith(beginning.to_owned()),
             None => Self::One(lower),
         })
-    }
-}
-
-/// A part that is denied.
-#[derive(Debug)]
-pub(crate) struct Denied {
-    /// Its position in the message.
-    pub(crate) index: u32,
-    /// Its name, fit for people.
-    pub(crate) name: String,
-    pub(crate) media_type: String,
-    pub(crate) reason: Reason,
-}
-
-/// One line for people: in a finding and as the reason of a hold.
-impl fmt::Display for Denied {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "attachment `{}` ({}): {}", self.name, self.media_type, self.reason)
-    }
-}
-
-/// Why a part is denied.
-#[derive(Debug, Eq, PartialEq)]
-pub(crate) enum Reason {
-    Extension(String),
-    MediaType,
-    Partial,
-}
-
-impl Reason {
-    pub(crate) fn symbol(&self) -> &'static str {
-        match self {
-            Self::Extension(_) => "FORBIDDEN_EXTENSION",
-            Self::MediaType | Self::Partial => "FORBIDDEN_TYPE",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Extension(extension) => write!(formatter, "files ending in `.{extension}` are not allowed"),
-            Self::MediaType => formatter.write_str("files of this type are not allowed"),
-            Self::Partial => formatter.write_str("a message in pieces can't be examined"),
-        }
     }
 }

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::Attachments;
 
+mod files;
+
 /// A mail with a text and a part with these header fields.
 fn mail(fields: &str) -> Message {
     let mail = format!(
@@ -116,8 +118,10 @@ fn faults_in_settings_name_their_key() {
         (json!({"deny_extensions": ["a b"]}), "`deny_extensions[0]`"),
         (json!({"deny_media_types": ["image"]}), "`deny_media_types[0]`: `image` is not a media type"),
         (json!({"deny_media_types": ["*/*"]}), "`deny_media_types[0]`"),
-        (json!({"action": "drop"}), "`action`: unknown variant `drop`, expected `strip` or `hold`"),
+        (json!({"action": "drop"}), "`action`: unknown variant `drop`"),
         (json!({"denied": []}), "`denied`: unknown field"),
+        (json!({"deny_kinds": ["pe", "com"]}), "`deny_kinds[1]`: `com` is not one of 7z, ace"),
+        (json!({"macros": "no"}), "`macros`: unknown variant `no`"),
     ] {
         let fault = configure::<Attachments>(&settings).unwrap_err();
         assert!(fault.starts_with(expected), "{settings}: {fault}");

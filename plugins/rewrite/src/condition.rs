@@ -19,6 +19,7 @@ pub(crate) struct Condition {
 enum Subject {
     Header(HeaderName),
     Fact(String),
+    Sender(Vec<String>),
 }
 
 /// A condition as it is written in the settings.
@@ -27,6 +28,7 @@ enum Subject {
 struct Written {
     header: Option<HeaderName>,
     fact: Option<String>,
+    sender: Option<Vec<String>>,
     #[serde(rename = "match")]
     pattern: Option<Pattern>,
     #[serde(default)]
@@ -37,10 +39,14 @@ impl TryFrom<Written> for Condition {
     type Error = &'static str;
 
     fn try_from(written: Written) -> Result<Self, Self::Error> {
-        let subject = match (written.header, written.fact) {
-            (Some(header), None) => Subject::Header(header),
-            (None, Some(fact)) => Subject::Fact(fact),
-            _ => return Err("a condition has either `header` or `fact`"),
+        let subject = match (written.header, written.fact, written.sender) {
+            (Some(header), None, None) => Subject::Header(header),
+            (None, Some(fact), None) => Subject::Fact(fact),
+            (None, None, Some(domains)) if written.pattern.is_none() => {
+                Subject::Sender(domains.iter().map(|domain| domain.trim_start_matches('.').to_lowercase()).collect())
+            }
+            (None, None, Some(_)) => return Err("`sender` takes no `match`"),
+            _ => return Err("a condition has one of `header`, `fact` and `sender`"),
         };
         Ok(Self { subject, pattern: written.pattern, negated: written.not })
     }
@@ -51,6 +57,7 @@ impl Condition {
         let values = match &self.subject {
             Subject::Header(name) => message.headers(name.as_str()),
             Subject::Fact(name) => message.fact(name).into_iter().collect(),
+            Subject::Sender(domains) => return is_from(message, domains) != self.negated,
         };
         let holds = match &self.pattern {
             Some(pattern) => values.iter().any(|value| pattern.is_match(value)),
@@ -58,4 +65,20 @@ impl Condition {
         };
         holds != self.negated
     }
+}
+
+/// Whether there is an address in From, and all belong to these domains. What looks like an address in a display name is
+/// one, since that is what people see.
+fn is_from(message: &Message, domains: &[String]) -> bool {
+    let fields = message.headers("From");
+    let ends = |next: char| next.is_whitespace() || next.is_control() || "<>()[],;:\"\\'".contains(next);
+    let mut addresses = fields.iter().flat_map(|field| field.split(ends)).filter(|word| word.contains('@')).peekable();
+    let inside = |address: &str| {
+        let host = address.rsplit_once('@').map_or("", |(_, host)| host).trim_end_matches('.').to_lowercase();
+        let belongs = |domain: &String| {
+            host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        address.matches('@').count() == 1 && domains.iter().any(belongs)
+    };
+    addresses.peek().is_some() && addresses.all(inside)
 }

@@ -1,4 +1,4 @@
-//! The filter `rewrite`: rules for the subject and other header fields.
+//! The filter `rewrite`: rules for the subject and other header fields, banners and disclaimers.
 //!
 //! # Settings
 //!
@@ -18,13 +18,25 @@
 //! name = "X-Delivered-For"
 //! value = "{user}, from {header:From}"
 //! when = { header = "From", match = "@example\\.org>?$" }
+//!
+//! # Texts that are put into the message's body, plain and HTML.
+//! [[filter.config.banner]]
+//! text = "This mail comes from outside of Example Ltd."
+//! place = "top"                   # default; | "bottom"
+//! html = "<b>From outside</b>"    # what stands in HTML; default: the text, escaped, in a box
+//! when = { sender = ["example.org"], not = true }
 //! ```
 //!
-//! All keys are optional but `match` and `replace` of a subject rule, and `action`, `name` and (unless it is
-//! `remove`) `value` of a header rule.
+//! All keys are optional but `match` and `replace` of a subject rule, `action`, `name` and (unless it is
+//! `remove`) `value` of a header rule, and `text` of a banner.
 //!
-//! * `when` makes a rule of either kind conditional: `header` or `fact` names what is looked at, `match` is the pattern
+//! * `when` makes a rule conditional: `header` or `fact` names what is looked at, `match` is the pattern
 //!   that one of its values must match (without it, it only must be there), `not = true` turns the answer round.
+//!   `sender = [...]` holds if every address in every From field belongs to one of these domains or to a domain below one.
+//!   Anybody can write any address there: it tells outside from inside only where the server refuses forged ones.
+//! * A banner stands in each alternative of the text that clients show as the message's body. Charset and transfer encoding
+//!   stay if they can. HTML of a banner must be well-formed; values in it are escaped. Signed and encrypted mail keeps its
+//!   body as it is, and where no text is shown there is no place for a banner: a finding says so.
 //! * `{user}` in `value` or `replace` is the fact `user` (`client`, `listener`, `upstream`, `uidl`, ... likewise),
 //!   `{header:From}` the decoded value of that field; what is not known is empty. `{{` and `}}` are braces.
 //! * Rules see the message as it came, not the edits of other rules; only the subject rules work on each
@@ -32,6 +44,7 @@
 //! * Patterns are those of the crate [`regex_lite`]: linear time, case-insensitive for ASCII letters with `(?i)`, no
 //!   look-around. They are compiled once; an invalid one is an error of the settings.
 
+mod banner;
 mod condition;
 mod pattern;
 mod template;
@@ -39,6 +52,7 @@ mod template;
 use popgate_plugin::{Failure, Filter, Message, Verdict};
 use serde::Deserialize;
 
+use crate::banner::Banner;
 use crate::condition::Condition;
 use crate::pattern::{HeaderName, Pattern};
 use crate::template::Template;
@@ -50,6 +64,7 @@ pub struct Settings {
     subject_prefix: String,
     subject: Vec<SubjectRule>,
     header: Vec<HeaderRule>,
+    banner: Vec<Banner>,
 }
 
 /// Replaces what matches in the subject.
@@ -136,6 +151,8 @@ impl Filter for Rewrite {
                 HeaderEdit::Remove => message.remove_header(name)?,
             }
         }
+        let banners: Vec<_> = self.0.banner.iter().filter(|banner| holds(banner.when.as_ref(), message)).collect();
+        banner::put(&banners, message)?;
         Ok(Verdict::Pass)
     }
 }

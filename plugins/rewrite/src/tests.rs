@@ -1,6 +1,6 @@
 //! The filter on messages in memory.
 
-use popgate_plugin::testing::configure;
+use popgate_plugin::testing::{Edit, configure};
 use popgate_plugin::{Filter, Message, Verdict};
 use serde_json::{Value, json};
 
@@ -109,5 +109,70 @@ fn faults_in_settings_name_their_key() {
     ] {
         let fault = configure::<Rewrite>(&settings).unwrap_err();
         assert!(fault.starts_with(expected), "{settings}: {fault}");
+    }
+}
+
+/// The texts that the filter's banners make of the mail.
+fn texts(settings: Value, mail: &str) -> Vec<(u32, String)> {
+    let filter: Rewrite = configure(settings).unwrap();
+    let message = Message::from(mail).with_fact("user", "alice");
+    assert_eq!(filter.filter(&message), Ok(Verdict::Pass));
+    let text = |edit| match edit {
+        Edit::EditText { index, text } => Some((index, text)),
+        _ => None,
+    };
+    message.edits().into_iter().filter_map(text).collect()
+}
+
+const BOTH: &str = "From: eve@other.example\nContent-Type: multipart/alternative; boundary=b\n\n--b\n\ntext\n--b\n\
+    Content-Type: text/html\n\n<html><body>text</body></html>\n--b--\n";
+
+#[test]
+fn a_banner_stands_in_each_alternative() {
+    let banner = json!({"banner": [{"text": "From {header:From} & outside"}, {"text": "Bye", "place": "bottom"}]});
+    let texts = texts(banner, BOTH);
+    assert_eq!(texts[0], (1, "From eve@other.example & outside\r\n\r\ntext\r\n\r\nBye\r\n".to_owned()));
+    let (index, html) = &texts[1];
+    assert_eq!(*index, 2);
+    assert!(html.starts_with("<html><body><div style=\"display:block !important;"), "{html}");
+    assert!(html.contains(">From eve@other.example &amp; outside</div>\r\ntext<div"), "{html}");
+    assert!(html.trim_end().ends_with("Bye</div>\r\n</body></html>"), "{html}");
+}
+
+#[test]
+fn html_of_a_banner_is_taken_as_it_is_and_values_in_it_are_escaped() {
+    let mail = "Subject: <script>\nContent-Type: text/html\n\n<p>\n";
+    let banner = json!({"banner": [{"text": "x", "html": "<b>{header:Subject}</b>"}]});
+    assert_eq!(texts(banner, mail)[0].1, "<b>&lt;script&gt;</b>\r\n<p>\r\n");
+}
+
+#[test]
+fn the_sender_decides_by_all_addresses_that_people_see() {
+    let banner = json!({"banner": [{"text": "outside", "when": {"sender": ["example.org"], "not": true}}]});
+    for (from, outside) in [
+        ("From: joe@example.org", false),
+        ("From: Joe <JOE@Mail.Example.ORG>", false),
+        ("From: joe@example.org, ann@example.org", false),
+        ("From: joe@badexample.org", true),
+        ("From: \"joe@example.org\" <eve@other.example>", true),
+        ("From: joe@example.org\nFrom: eve@other.example", true),
+        ("From: joe@example.org@other.example", true),
+        ("From: nobody", true),
+        ("X-No: from", true),
+    ] {
+        assert_eq!(!texts(banner.clone(), &format!("{from}\n\ntext\n")).is_empty(), outside, "{from}");
+    }
+}
+
+#[test]
+fn signed_mail_and_mail_without_a_text_keep_their_body_and_say_so() {
+    for (mail, symbol) in [
+        ("Content-Type: multipart/signed; boundary=b\n\n--b\n\ntext\n--b\n\nx\n--b--\n", "BODY_LEFT_ALONE"),
+        ("Content-Type: image/png\n\nx\n", "NO_PLACE_FOR_BANNER"),
+    ] {
+        let filter: Rewrite = configure(json!({"banner": [{"text": "x"}]})).unwrap();
+        let message = Message::from(mail);
+        assert_eq!(filter.filter(&message), Ok(Verdict::Pass));
+        assert_eq!((message.edits().len(), &*message.reported()[0].symbol), (0, symbol));
     }
 }

@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 
 use super::{Virus, eicar};
 
+mod made;
+
 /// The SHA-256 of `hello`.
 const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
 fn test_string() -> String {
-    String::from_utf8(eicar::Finder::new().needle().to_vec()).unwrap()
+    String::from_utf8(eicar::test_string()).unwrap()
 }
 
 /// A mail with a text and a part with these header fields and this body.
@@ -97,7 +99,7 @@ fn data_files_are_checked_when_the_filter_is_configured() {
     assert_eq!(log_lines(), ["warn: the data file `signatures` has no signature"]);
     set_data("signatures", "virus\n");
     let fault = configure::<Virus>("{}").unwrap_err();
-    assert_eq!(fault, "line 1 of the data file `signatures` does not begin with a SHA-256 digest");
+    assert_eq!(fault, "line 1 of the data file `signatures` has neither a digest nor a signature");
 }
 
 #[test]
@@ -136,9 +138,114 @@ fn faults_in_settings_name_their_key() {
         (json!({"sha256": [HELLO, "abc"]}), "`sha256[1]`: `abc` is not a SHA-256 digest"),
         (json!({"action": "delete"}), "`action`: unknown variant `delete`, expected `hold` or `strip`"),
         (json!({"ambiguous": "no"}), "`ambiguous`: unknown variant"),
-        (json!({"signatures": "x"}), "`signatures`: unknown field"),
+        (json!({"unscannable": "drop"}), "`unscannable`: unknown variant `drop`"),
+        (json!({"signature": "x"}), "`signature`: unknown field"),
+        (json!({"signatures": ["x"]}), "`signatures`: the configuration has no data file `x`"),
     ] {
         let fault = configure::<Virus>(&settings).unwrap_err();
         assert!(fault.starts_with(expected), "{settings}: {fault}");
+    }
+}
+
+/// A mail with a file in it.
+fn with_file(name: &str, content: &[u8]) -> Message {
+    let fields = format!(
+        "Content-Type: application/octet-stream\nContent-Disposition: attachment; filename={name}\n\
+         Content-Transfer-Encoding: base64"
+    );
+    mail(&fields, &made::base64(content))
+}
+
+#[test]
+fn eicar_is_found_inside_of_archives_and_named_with_its_path() {
+    let inner = made::zip("folder/e.com", test_string().as_bytes());
+    let gzip = made::gzip(&made::zip("inner.zip", &inner));
+    let message = with_file("outer.zip.gz", &gzip);
+    let reason = "`outer.zip.gz/outer.zip/inner.zip/folder/e.com` is the EICAR test file";
+    assert_eq!(run(json!({}), &message), Verdict::hold(reason));
+    assert_eq!(symbols(&message), ["EICAR"]);
+
+    let message = with_file("winmail.dat", &made::tnef("a.zip", &inner));
+    assert_eq!(run(json!({}), &message), Verdict::hold("`winmail.dat/a.zip/folder/e.com` is the EICAR test file"));
+
+    let message = with_file("a.zip", &inner);
+    assert_eq!(run(json!({"action": "strip"}), &message), Verdict::Pass);
+    assert_eq!(message.edits().len(), 1);
+}
+
+#[test]
+fn signatures_of_every_format_are_found_in_files_and_in_the_message() {
+    let file = b"MZ\x90\0 a program with 0123 in it".as_slice();
+    let zip = made::zip("a.exe", file);
+    let plain = || with_file("a.exe", file);
+    let packed = || with_file("a.zip", &zip);
+    set_data("ndb", "Test.Body:1:0:4d5a90??20*30313233\nTest.Mail:4:*:5375626a6563743a2073\n");
+    for (message, expected) in [
+        (plain(), "`a.exe` contains `Test.Body`"),
+        (packed(), "`a.zip/a.exe` contains `Test.Body`"),
+        (Message::from("Subject: safe\n\ntext\n"), "the message contains `Test.Mail`"),
+    ] {
+        assert_eq!(run(json!({}), &message), Verdict::hold(expected));
+        assert_eq!(symbols(&message), ["SIGNATURE"]);
+    }
+    set_data("ndb", "");
+    let (md5, sha1) = made::digests(file);
+    set_data("hdb", format!("{md5}:{}:Test.Md5\n{md5}:1:Test.Other\n", file.len()));
+    set_data("hsb", format!("{sha1}:*:Test.Sha1:73\n"));
+    let message = packed();
+    assert_eq!(run(json!({}), &message), Verdict::hold("`a.zip/a.exe` is `Test.Sha1`"));
+    assert_eq!(symbols(&message), ["SHA1_MATCH"]);
+    set_data("hsb", format!("{sha1}:17:Test.Sha1\n"));
+    let message = plain();
+    assert_eq!(run(json!({}), &message), Verdict::hold("`a.exe` is `Test.Md5`"));
+    assert_eq!(symbols(&message), ["MD5_MATCH"]);
+}
+
+#[test]
+fn texts_are_searched_in_small_letters_where_signatures_are_for_texts() {
+    set_data("further", "Test.Page:3:*:6f6e6c6f61643d");
+    let message = mail("Content-Type: text/html", "<html><body ONLOAD=x>");
+    let settings = json!({"signatures": ["further"]});
+    assert!(matches!(run(settings, &message), Verdict::Hold(_)));
+}
+
+#[test]
+fn what_can_not_be_looked_into_is_treated_as_configured() {
+    let rar = || with_file("a.rar", b"Rar!\x1a\x07\x01\0");
+    let message = rar();
+    assert_eq!(run(json!({}), &message), Verdict::Pass);
+    let edits: Vec<_> = message.edits().iter().map(ToString::to_string).collect();
+    assert_eq!(edits, ["set X-Virus-Status: unscannable (a.rar: RAR can't be opened)"]);
+    assert_eq!(symbols(&message), ["UNSCANNABLE"]);
+
+    let message = rar();
+    let verdict = run(json!({"unscannable": "hold"}), &message);
+    assert_eq!(verdict, Verdict::hold("it can't be scanned: a.rar: RAR can't be opened"));
+    let message = rar();
+    assert_eq!(run(json!({"unscannable": "pass"}), &message), Verdict::Pass);
+    assert_eq!(message.edits(), []);
+    assert_eq!(symbols(&message), ["UNSCANNABLE"]);
+
+    let deep = made::zip("a.zip", &made::zip("b.zip", &made::zip("c.txt", b"text")));
+    let message = with_file("a.zip", &deep);
+    assert_eq!(run(json!({"max_depth": 2}), &message), Verdict::Pass);
+    assert_eq!(message.reported()[0].text, "a.zip/a.zip/b.zip: too deeply nested");
+}
+
+#[test]
+fn what_is_left_out_is_counted() {
+    set_data("signatures", "A:1:EP+0:6162\nB:1:EP+1:6162\nC:0:*:6162\n");
+    configure::<Virus>("{}").unwrap();
+    assert_eq!(log_lines(), ["warn: 2 signatures of the data file `signatures` look for what is not looked for"]);
+}
+
+#[test]
+fn long_names_make_no_long_findings() {
+    let name = "\u{1f600}".repeat(5000);
+    for content in [&test_string().into_bytes()[..], b"Rar!\x1a\x07\x01\0"] {
+        let message = with_file(&format!("{name}.zip"), &made::zip(&name, content));
+        assert!(configure::<Virus>("{}").unwrap().filter(&message).is_ok());
+        assert!(!message.reported().is_empty());
+        assert!(message.reported().iter().all(|finding| finding.text.len() <= 1024));
     }
 }

@@ -17,7 +17,8 @@ pub(super) async fn main(path: &Path) -> u8 {
 async fn check(path: &Path) -> Result<(), StartError> {
     let config = run::configuration(path)?;
     let mut lasting = Lasting::default();
-    Parts::load(&config, &mut lasting, None).await?;
+    let parts = Parts::load(&config, &mut lasting, None).await?;
+    parts.check_quarantine().await?;
     lasting.check_state(&config).await.map_err(StartError::Running)?;
     println!("{} is good", path.display());
     for listener in &config.listeners {

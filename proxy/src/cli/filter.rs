@@ -14,7 +14,7 @@ use popgate_config::{Config, Plugin};
 use super::{DONE, FAILED, USAGE, diff, load};
 use crate::filter::{Chain, Disposition, Facts, FetchCommand, Outcome, Poison};
 use crate::message::Message;
-use crate::message::notice::Notice;
+use crate::message::notice::{Notice, Template};
 pub(super) use alone::without_server;
 pub(super) use mail::{Mail, files};
 use report::Report;
@@ -138,16 +138,16 @@ fn watched(arguments: &Arguments) -> Vec<PathBuf> {
 }
 
 /// What a client would get for a held message; here nothing is stored.
-fn notice(original: &Message, reason: &str) -> Message {
-    let text = format!("This message would be held.\n\nReason: {reason}");
+fn notice(original: &Message, filter: &str, reason: &str) -> Message {
     let notice = Notice {
+        template: &Template::english(),
         original,
-        from: "popgate <postmaster@localhost>",
-        to: "postmaster@localhost",
+        user: "",
+        upstream: "",
         date: std::time::SystemTime::now(),
-        message_id: "<pg-0@localhost>",
         held: "0",
-        text: &text,
+        filter,
+        reason,
     };
     notice.message()
 }
@@ -254,7 +254,7 @@ pub(super) fn facts(user: Option<&str>, upstream: &str) -> Facts {
 fn result(mail: &Mail, outcome: &Outcome) -> Option<Vec<u8>> {
     let message = match &outcome.disposition {
         Disposition::Deliver => outcome.message.clone(),
-        Disposition::Hold { reason, .. } => notice(&mail.message(), reason),
+        Disposition::Hold { filter, reason } => notice(&mail.message(), filter, reason),
         Disposition::Retry { .. } => return None,
     };
     Some(mail.like_input(message.segments().flatten().copied().collect()))

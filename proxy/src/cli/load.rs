@@ -9,7 +9,7 @@ use tracing::info;
 use crate::filter::{Breaker, BreakerPolicy, Chain, Link, OnFailure, Only, Oversize, UserPredicate};
 use crate::message::{Budget, Limits};
 use crate::plugin::{Bounds, Catalogue, Compiler, Configuring, LoadError, Loaded, hex};
-use crate::store::State;
+use crate::store::{History, State, Verdicts};
 
 /// The catalogue of a process: started with the first filter, kept for its whole life; and what filters remember.
 #[derive(Default)]
@@ -20,6 +20,8 @@ pub(super) struct Plugins {
     keeping: Keeping,
     /// The state, and what the configuration said of it.
     state: Option<(Store, State)>,
+    /// Verdicts that are known, once a filter may keep them.
+    verdicts: Option<Verdicts>,
     /// Whether there is a filter that uses it.
     used: bool,
 }
@@ -62,6 +64,11 @@ impl Plugins {
         let catalogue = self.catalogue.clone().ok_or_else(|| LoadError::Engine("it did not start".into()))?;
         if let Some((_, state)) = &self.state {
             catalogue.keep_state_in(state.clone());
+            // Tools find out anew.
+            if self.keeping == Keeping::Configured && config.filters.iter().any(|filter| filter.cache) {
+                self.verdicts.get_or_insert_with(|| Verdicts::start(state));
+            }
+            catalogue.keep_verdicts_in(self.verdicts.clone());
         }
         Ok(catalogue)
     }
@@ -81,7 +88,14 @@ impl Plugins {
             state.keep_swept();
         }
         self.state = Some((config.store.clone(), state));
+        self.verdicts = None;
         Ok(())
+    }
+
+    /// Where it is noted what becomes of messages, where that is wanted.
+    pub(super) fn history(&self, config: &Config) -> Option<History> {
+        let is_wanted = config.store.history.is_some() && self.keeping == Keeping::Configured;
+        self.state.as_ref().filter(|_| is_wanted).map(|(_, state)| History::start(state))
     }
 
     /// Connects to the database of the state, where there is a filter that is told to use it.
@@ -90,8 +104,12 @@ impl Plugins {
     ///
     /// What is wrong with it, for the operator.
     pub(super) async fn check_state(&self, config: &Config) -> Result<(), String> {
+        // A server has been named on purpose; the file is made when it is needed.
+        let is_server = config.store.database != Database::Sqlite && config.store.history.is_some();
         match &self.state {
-            Some((_, state)) if self.used => state.check().await.map_err(|error| unusable(config, &error.to_string())),
+            Some((_, state)) if self.used || is_server => {
+                state.check().await.map_err(|error| unusable(config, &error.to_string()))
+            }
             _ => Ok(()),
         }
     }

@@ -1,53 +1,111 @@
 //! `popgate quarantine`: what is held, for whom and why; release and deletion.
 
-use std::io::{self, Write};
-use std::path::Path;
+mod show;
 
-use super::server::StartError;
-use super::{DONE, FAILED, QuarantineAction, USAGE, run};
-use crate::message::notice::date;
-use crate::store::{Entry, EntryId, Quarantine};
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::server::{self, StartError};
+use super::{DONE, FAILED, USAGE, run};
+use crate::store::{Entry, EntryId, Quarantine, ReleaseError};
+
+/// What was typed.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// What to do with the quarantine.
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// One line for each message: id, state, octets, date, owner, subject.
+    List {
+        /// Only the messages of this user: the login name at the server, or `NAME@UPSTREAM` as the list shows it.
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+        /// Each message as a JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// All that is known about a message.
+    Show {
+        /// Its id.
+        id: String,
+        /// The message itself, as it came.
+        #[arg(long, conflicts_with = "json")]
+        raw: bool,
+        /// A JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a message to its owner, from the next session on.
+    Release {
+        /// Its id.
+        id: String,
+    },
+    /// Remove a message for good.
+    Delete {
+        /// Its id.
+        id: String,
+    },
+    /// Remove what is there for longer than `quarantine.keep` says; the running proxy does so by itself.
+    Expire,
+}
 
 /// Does what the operator wants with the quarantine of a configuration.
-pub(super) fn main(path: &Path, action: QuarantineAction) -> u8 {
-    let config = match run::configuration(path) {
-        Ok(config) => config,
-        Err(error) => return error.tell(),
-    };
-    let told = |error: io::Error| StartError::Running(format!("error: the quarantine: {error}"));
-    match Quarantine::open(&config.state_dir).and_then(|quarantine| act(&quarantine, action)) {
+pub(super) async fn main(arguments: Arguments) -> u8 {
+    match act(arguments).await {
         Ok(code) => code,
-        Err(error) => told(error).tell(),
+        Err(error) => error.tell(),
     }
 }
 
-fn act(quarantine: &Quarantine, action: QuarantineAction) -> io::Result<u8> {
-    match action {
-        QuarantineAction::List => list(quarantine),
-        QuarantineAction::Show { id } => with(&id, |id| show(quarantine, id)),
-        QuarantineAction::Release { id } => with(&id, |id| release(quarantine, id)),
-        QuarantineAction::Delete { id } => with(&id, |id| match quarantine.delete(id)? {
-            true => {
-                println!("{id} is deleted");
-                Ok(DONE)
-            }
-            false => Ok(missing(id)),
-        }),
+async fn act(Arguments { config, action }: Arguments) -> Result<u8, StartError> {
+    let config = run::configuration(&config)?;
+    let quarantine = server::quarantine(&config)?;
+    let done = match action {
+        Action::List { user, json } => show::list(&quarantine, user.as_deref(), json).await,
+        Action::Show { id, raw, json } => match parsed(&id) {
+            Ok(id) if raw => show::raw(&quarantine, &id).await,
+            Ok(id) => show::one(&quarantine, &id, json).await,
+            Err(code) => Ok(code),
+        },
+        Action::Release { id } => match parsed(&id) {
+            Ok(id) => release(&quarantine, &id).await,
+            Err(code) => Ok(code),
+        },
+        Action::Delete { id } => match parsed(&id) {
+            Ok(id) => delete(&quarantine, &id).await,
+            Err(code) => Ok(code),
+        },
+        Action::Expire => match config.quarantine.keep {
+            Some(_) => expire(&quarantine).await,
+            None => told("`quarantine.keep` is 0: everything is kept"),
+        },
+    };
+    match done {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(DONE),
+        done => done.map_err(|error| StartError::Running(format!("error: the quarantine: {error}"))),
     }
 }
 
-/// Does something with the id that was typed, if it is one.
-fn with(typed: &str, action: impl FnOnce(&EntryId) -> io::Result<u8>) -> io::Result<u8> {
-    match EntryId::parse(typed) {
-        Some(id) => action(&id),
-        None => {
-            eprintln!(
-                "error: `{}` is not an id\nhint: `popgate quarantine list` shows the ids: 32 hexadecimal digits",
-                typed.escape_debug()
-            );
-            Ok(USAGE)
-        }
-    }
+/// The id that was typed, if it is one; else the exit code.
+fn parsed(typed: &str) -> Result<EntryId, u8> {
+    // As it stands in the maildrop.
+    EntryId::parse(typed.strip_prefix("pg-").unwrap_or(typed)).ok_or_else(|| {
+        eprintln!(
+            "error: `{}` is not an id\nhint: `popgate quarantine list` shows the ids: 32 hexadecimal digits",
+            typed.escape_debug()
+        );
+        USAGE
+    })
 }
 
 fn missing(id: &EntryId) -> u8 {
@@ -55,50 +113,31 @@ fn missing(id: &EntryId) -> u8 {
     FAILED
 }
 
-fn list(quarantine: &Quarantine) -> io::Result<u8> {
-    for entry in quarantine.entries()? {
-        let state = if quarantine.is_released(&entry) { "released" } else { "held" };
-        let subject = entry.subject.as_deref().unwrap_or("(no subject)");
-        println!("{} {state:<8} {} {} {}", entry.id, date(entry.when), owner(&entry), plain(subject));
-    }
+fn told(text: &str) -> io::Result<u8> {
+    writeln!(io::stdout(), "{text}")?;
     Ok(DONE)
 }
 
-fn show(quarantine: &Quarantine, id: &EntryId) -> io::Result<u8> {
-    let Some(entry) = quarantine.get(id)? else { return Ok(missing(id)) };
-    let state = if quarantine.is_released(&entry) { "released" } else { "held" };
-    let mut facts = vec![
-        ("state", state.to_owned()),
-        ("owner", owner(&entry)),
-        ("when", date(entry.when)),
-        ("filter", entry.filter.clone()),
-        ("reason", entry.reason.clone()),
-        ("from", entry.from.clone().unwrap_or_default()),
-        ("subject", entry.subject.clone().unwrap_or_default()),
-        ("octets", entry.size.to_string()),
-        ("sha256", entry.sha256.clone()),
-        ("file", quarantine.message(id).display().to_string()),
-    ];
-    let found = |finding: &crate::store::Finding| format!("{} {}: {}", finding.filter, finding.symbol, finding.text);
-    facts.extend(entry.findings.iter().map(|finding| ("finding", found(finding))));
-    let mut out = io::stdout().lock();
-    for (name, value) in facts {
-        writeln!(out, "{name:<8} {}", plain(&value))?;
+async fn delete(quarantine: &Quarantine, id: &EntryId) -> io::Result<u8> {
+    match quarantine.delete(id).await? {
+        true => told(&format!("{id} is deleted")),
+        false => Ok(missing(id)),
     }
-    Ok(DONE)
 }
 
-fn release(quarantine: &Quarantine, id: &EntryId) -> io::Result<u8> {
-    use crate::store::ReleaseError;
-    match quarantine.release(id) {
-        Ok(entry) => {
-            println!("{id} is released: {} gets it with the next session, as pg-{id}", owner(&entry));
-            Ok(DONE)
-        }
+async fn expire(quarantine: &Quarantine) -> io::Result<u8> {
+    let expired = quarantine.expire().await?;
+    told(&format!("{} messages removed, {} octets", expired.messages, expired.octets))
+}
+
+async fn release(quarantine: &Quarantine, id: &EntryId) -> io::Result<u8> {
+    match quarantine.release(id).await {
+        Ok(entry) => told(&format!("{id} is released: {} gets it with the next session, as pg-{id}", owner(&entry))),
         Err(ReleaseError::Missing) => Ok(missing(id)),
         Err(ReleaseError::Io(error)) => Err(error),
-        Err(error @ ReleaseError::Nobody) => {
-            eprintln!("error: {error}\nhint: {}", quarantine.message(id).display());
+        Err(ReleaseError::Nobody(entry)) => {
+            let place = quarantine.location(&entry);
+            eprintln!("error: it is not known whose message this is\nhint: hand over the file yourself: {place}");
             Ok(FAILED)
         }
     }

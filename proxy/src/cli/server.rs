@@ -1,30 +1,33 @@
 //! The proxy put together: what sessions share, listeners, reload and drain.
 
 mod destination;
+mod history;
 mod lasting;
 mod parts;
 mod reception;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use popgate_config::{Config, Listener, ListenerTls};
-use tokio::net::{TcpListener, lookup_host};
+use tokio::net::lookup_host;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::{FAILED, USAGE};
-use crate::net;
+use crate::net::{self, Acceptor};
 use crate::session::driver::Observer;
 
 pub(super) use lasting::Lasting;
-pub(super) use parts::{IN_MEMORY, Parts, spool};
+pub(super) use parts::{IN_MEMORY, Parts, quarantine, spool};
+use workers::Workers;
 
 /// Why the proxy does not start. The text is complete, hint included.
 #[derive(Debug)]
@@ -67,7 +70,7 @@ pub(super) struct Bound {
 /// An open port and the task that accepts there.
 struct Port {
     bound: Bound,
-    socket: Arc<TcpListener>,
+    socket: TcpListener,
     /// What the configuration says; port 0 stays 0.
     wanted: String,
     accepting: JoinHandle<()>,
@@ -78,8 +81,11 @@ pub(super) struct Server {
     /// What connections that come in get.
     current: Arc<RwLock<Arc<Parts>>>,
     ports: Vec<Port>,
+    workers: Arc<Workers>,
     lasting: Lasting,
     observer: Option<Observer>,
+    /// Removes what is in quarantine for too long, by the configuration that is in force.
+    expiring: JoinHandle<()>,
     /// Every session holds a clone; all are gone when the last session is.
     alive: mpsc::Sender<()>,
     ended: mpsc::Receiver<()>,
@@ -99,11 +105,19 @@ impl Server {
         if let Err(text) = lasting.check_state(config).await {
             warn!("{}", text.trim_end());
         }
+        if let Err(error) = parts.check_quarantine().await {
+            warn!("{}", error.into_text().trim_end());
+        }
         let (alive, ended) = mpsc::channel(1);
+        let expiring = tokio::spawn(parts.keep_expired());
         let current = Arc::new(RwLock::new(Arc::new(parts)));
-        let mut server = Self { current, ports: Vec::new(), lasting, observer, alive, ended };
+        let workers = Workers::start();
+        let workers =
+            workers.map_err(|error| StartError::Running(format!("error: no threads for sessions: {error}")))?;
+        let workers = Arc::new(workers);
+        let mut server = Self { current, ports: Vec::new(), workers, lasting, observer, expiring, alive, ended };
         let sockets = server.bind_new(&config.listeners).await?;
-        server.open(sockets);
+        server.open(sockets)?;
         server.let_through(&config.listeners);
         Ok(server)
     }
@@ -127,11 +141,13 @@ impl Server {
                 port.bound.tls = spelled(listener.tls);
             }
         }
+        self.expiring.abort();
+        self.expiring = tokio::spawn(parts.keep_expired());
         match self.current.write() {
             Ok(mut current) => *current = Arc::new(parts),
             Err(poisoned) => *poisoned.into_inner() = Arc::new(parts),
         }
-        self.open(sockets);
+        self.open(sockets)?;
         self.let_through(&config.listeners);
         Ok(())
     }
@@ -153,6 +169,7 @@ impl Server {
         }
         drop(self.alive);
         let _ = tokio::time::timeout(limit, self.ended.recv()).await;
+        parts::current(&self.current).finish().await;
     }
 
     /// Sockets for the listeners that have no port yet.
@@ -163,7 +180,7 @@ impl Server {
             if self.ports.iter().any(|port| port.bound.name == listener.name && port.wanted == wanted) {
                 continue;
             }
-            let fault = |text: String| StartError::Running(format!("error: listener `{}`: {text}", listener.name));
+            let fault = |text: String| fault(&listener.name, &text);
             let resolved = lookup_host((listener.address.host.as_str(), listener.address.port)).await;
             let address = resolved
                 .map_err(|error| fault(format!("the address `{wanted}` has no meaning here: {error}")))?
@@ -176,20 +193,25 @@ impl Server {
         Ok(sockets)
     }
 
-    fn open(&mut self, sockets: Vec<(Bound, String, TcpListener)>) {
+    fn open(&mut self, sockets: Vec<(Bound, String, TcpListener)>) -> Result<(), StartError> {
         let there = self.ports.iter().map(|port| port.bound.address);
         self.lasting.upstreams.own.set(there.chain(sockets.iter().map(|(bound, ..)| bound.address)).collect());
         for (bound, wanted, socket) in sockets {
-            let socket = Arc::new(socket);
             info!(listener = bound.name, address = %bound.address, tls = bound.tls, "listening");
+            let worker = self.workers.next();
+            let _inside = worker.enter();
+            let acceptor = Acceptor::new(&socket);
+            let acceptor = acceptor.map_err(|error| fault(&bound.name, &error.to_string()))?;
             let accepting = reception::accept(
                 Arc::clone(&self.current),
                 bound.name.clone(),
-                Arc::clone(&socket),
+                acceptor,
+                Arc::clone(&self.workers),
                 self.alive.clone(),
             );
-            self.ports.push(Port { bound, socket, wanted, accepting: tokio::spawn(accepting) });
+            self.ports.push(Port { bound, socket, wanted, accepting: worker.spawn(accepting) });
         }
+        Ok(())
     }
 
     /// Lets transparent listeners take connections to any address, which TPROXY needs.
@@ -206,6 +228,10 @@ impl Server {
             }
         }
     }
+}
+
+fn fault(listener: &str, text: &str) -> StartError {
+    StartError::Running(format!("error: listener `{listener}`: {text}"))
 }
 
 fn spelled(tls: ListenerTls) -> &'static str {

@@ -132,9 +132,9 @@ impl Chain {
     }
 
     fn selected(&self, wanted: impl FnMut(&&Arc<Link>) -> bool, trust_headers: bool) -> Selection {
-        let links: Vec<_> = self.links.iter().filter(wanted).cloned().collect();
+        let links: Arc<[_]> = self.links.iter().filter(wanted).cloned().collect();
         let strip = match trust_headers {
-            true => Vec::new(),
+            true => Arc::default(),
             false => links.iter().flat_map(|link| link.writes.iter().cloned()).collect(),
         };
         Selection { links, strip }
@@ -144,8 +144,8 @@ impl Chain {
 /// The filters that run in a session.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    links: Vec<Arc<Link>>,
-    strip: Vec<String>,
+    links: Arc<[Arc<Link>]>,
+    strip: Arc<[String]>,
 }
 
 /// What becomes of a message.
@@ -219,7 +219,7 @@ impl Selection {
         let (links, others): (Vec<_>, Vec<_>) = self.links.iter().partition(|link| link.reads_headers);
         let links = links.into_iter().cloned().collect();
         let others = others.into_iter().map(|link| link.name.as_str()).collect();
-        (Self { links, strip: self.strip.clone() }, others)
+        (Self { links, strip: Arc::clone(&self.strip) }, others)
     }
 
     /// A hash of everything that decides what becomes of a message.
@@ -227,7 +227,7 @@ impl Selection {
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         hash.update(env!("CARGO_PKG_VERSION"));
-        for link in &self.links {
+        for link in self.links.iter() {
             let policies = format!(
                 "{:?} {:?} {:?} {:?} {}",
                 link.only, link.on_error, link.on_poison, link.oversize, link.observe
@@ -238,7 +238,7 @@ impl Selection {
             }
             hash.update(link.filter.fingerprint());
         }
-        for name in &self.strip {
+        for name in self.strip.iter() {
             hash.update((name.len() as u64).to_be_bytes());
             hash.update(name);
         }
@@ -254,7 +254,7 @@ impl Selection {
             takes_content: false,
             report: Report::default(),
         };
-        for link in &self.links {
+        for link in self.links.iter() {
             if let Some(disposition) = run.step(link, poison).await {
                 return run.ends(disposition);
             }

@@ -1,7 +1,9 @@
 //! What a filter may change, what is refused, and how a list of changes becomes a new message.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
+use super::retext::{Retext, Splice};
 use super::rewrite::{Body, HeadLines};
 use super::{BuildError, Message, Octets, repair};
 
@@ -15,7 +17,7 @@ pub const REPLACEMENT_MAX: usize = 64 * 1024;
 const NAME_MAX: usize = 76;
 
 /// One change of a message. Part indices are those of [`Message::parts`] of the unchanged message.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub enum Edit {
     /// Adds a header field in front of all others.
     AddHeader {
@@ -52,10 +54,12 @@ pub enum Edit {
         /// The part; not 0.
         index: usize,
     },
+    /// Gives a text part a text that differs in places; made by [`Edit::text`].
+    Retext(Box<Retext>),
     /// Puts another message in the place of this one, its line ends and overlong lines repaired.
-    ReplaceMessage(Message),
+    ReplaceMessage(#[serde(with = "whole")] Message),
     /// The same with a message that differs in its header block only, so that no content is lost.
-    ReplaceHeaders(Message),
+    ReplaceHeaders(#[serde(with = "whole")] Message),
 }
 
 /// Why an edit is refused: it would break the mail.
@@ -78,6 +82,15 @@ pub enum EditError {
     /// There is no part of this index.
     #[error("there is no part {0}")]
     NoSuchPart(usize),
+    /// The part is a container, or no text.
+    #[error("part {0} is no text")]
+    NoText(usize),
+    /// The part lies inside of a message that is encoded as a whole.
+    #[error("part {0} lies inside of an encoded message")]
+    Enclosed(usize),
+    /// Changes that are out of order, overlap, or begin or end beyond the text or inside of a character.
+    #[error("the changes of a text come in its order, do not overlap, and begin and end at its characters")]
+    Splice,
     /// Part 0 is the message, which can be replaced but not removed.
     #[error("part 0 is the message itself and can't be removed")]
     RemoveRoot,
@@ -105,10 +118,22 @@ impl Edit {
                 check_length("the text", text, REPLACEMENT_MAX)?;
                 check_part(*index, message)
             }
+            Self::Retext(retext) => check_part(retext.index, message),
             Self::RemovePart { index: 0 } => Err(EditError::RemoveRoot),
             Self::RemovePart { index } => check_part(*index, message),
             Self::ReplaceMessage(replacement) | Self::ReplaceHeaders(replacement) => repair::check_head(replacement),
         }
+    }
+
+    /// The edit that changes the text of a part in these places, which come in their order and do not overlap.
+    ///
+    /// Octets that no change touches stay, where the charset of the part has all characters of the new text; otherwise the
+    /// text becomes UTF-8. Its encoding for transport stays if it can. The rest of the part's header stays as it is.
+    ///
+    /// # Errors
+    /// Says why the text can't be changed.
+    pub fn text(message: &Message, index: usize, splices: &[Splice]) -> Result<Self, EditError> {
+        Ok(Self::Retext(Box::new(Retext::new(message, index, splices)?)))
     }
 
     /// The edit that makes of `message` what a filter has written in its place; none if that is the same.
@@ -133,10 +158,45 @@ impl Edit {
         })
     }
 
+    /// Octets that it brings.
+    #[must_use]
+    pub fn octets(&self) -> u64 {
+        let octets = match self {
+            Self::AddHeader { name, value } | Self::SetHeader { name, value } => name.len() + value.len(),
+            Self::RemoveHeader { name } => name.len(),
+            Self::ReplacePart { text, .. } => text.len(),
+            Self::Retext(retext) => retext.size(),
+            Self::RemovePart { .. } => 0,
+            Self::ReplaceMessage(message) | Self::ReplaceHeaders(message) => return message.len(),
+        };
+        octets as u64
+    }
+
     /// Whether content is lost by this edit, so that the original has to be kept in quarantine first.
     #[must_use]
     pub fn takes_content(&self) -> bool {
-        matches!(self, Self::ReplacePart { .. } | Self::RemovePart { .. } | Self::ReplaceMessage(_))
+        match self {
+            Self::ReplacePart { .. } | Self::RemovePart { .. } | Self::ReplaceMessage(_) => true,
+            Self::Retext(retext) => retext.loses,
+            Self::AddHeader { .. } | Self::SetHeader { .. } | Self::RemoveHeader { .. } | Self::ReplaceHeaders(_) => {
+                false
+            }
+        }
+    }
+}
+
+/// A message as its octets, in memory.
+mod whole {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Message;
+
+    pub(super) fn serialize<S: Serializer>(message: &Message, serializer: S) -> Result<S::Ok, S::Error> {
+        message.segments().flatten().copied().collect::<Vec<u8>>().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Message, D::Error> {
+        Vec::deserialize(deserializer).map(Message::from_bytes)
     }
 }
 
@@ -197,13 +257,26 @@ pub(super) fn apply(message: &Message, edits: &[Edit]) -> Result<Message, EditEr
             Edit::RemoveHeader { name } => lines(&mut head, &base).remove(name),
             Edit::ReplacePart { index, text } if replacement.is_none() => body.replace(*index, text),
             Edit::RemovePart { index } if replacement.is_none() => body.remove(*index),
-            Edit::ReplacePart { .. } | Edit::RemovePart { .. } | Edit::ReplaceMessage(_) | Edit::ReplaceHeaders(_) => {}
+            Edit::Retext(retext) if replacement.is_none() => body.retext(retext),
+            Edit::Retext(_)
+            | Edit::ReplacePart { .. }
+            | Edit::RemovePart { .. }
+            | Edit::ReplaceMessage(_)
+            | Edit::ReplaceHeaders(_) => {}
         }
     }
     if let Some(text) = body.whole() {
         let lines = lines(&mut head, &base);
         lines.describe(text);
         lines.require_mime();
+    }
+    if let Some(retext) = body.whole_retext() {
+        let lines = lines(&mut head, &base);
+        lines.end();
+        if retext.changes_header() {
+            lines.say(retext);
+            lines.require_mime();
+        }
     }
     let mut octets = Octets::default();
     match head.filter(HeadLines::is_changed) {

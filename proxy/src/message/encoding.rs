@@ -11,6 +11,9 @@ pub(super) use uu::is_begin as is_uuencode;
 
 use super::parameters;
 
+pub(super) use base64::encoded as base64;
+pub(super) use quoted::encoded as quoted_printable;
+
 /// How the body of a part is encoded.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Encoding {

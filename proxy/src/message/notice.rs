@@ -1,4 +1,9 @@
-//! The small messages that the proxy itself sends: the notice that takes the place of a held message.
+//! The small message that the proxy itself sends: the notice that takes the place of a held one.
+//!
+//! What it repeats of the held message is text and nothing else: it is cut to a length, has no control characters and none that
+//! turn the direction of writing, and becomes part of no header field but the subject.
+
+mod template;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,69 +11,122 @@ use mail_parser::DateTime;
 
 use super::rewrite::Text;
 use super::{Message, fold, words};
+use template::Variable;
 
-/// Characters of the original subject that a notice repeats.
-const SUBJECT_MAX: usize = 200;
+pub use template::{TEMPLATE_MAX, Template, TemplateError};
+
+/// Characters of a text from elsewhere that a notice repeats.
+const VALUE_MAX: usize = 200;
+
+/// Octets of a message id that a notice refers to.
+const MESSAGE_ID_MAX: usize = 250;
 
 /// Tells the user that a message is held. The same fields make the same octets.
 #[derive(Clone, Copy, Debug)]
 pub struct Notice<'a> {
-    /// The message that is held; the notice repeats its sender, date and subject.
+    /// What it says.
+    pub template: &'a Template,
+    /// The message that is held; the notice repeats its sender, date and subject, and refers to it.
     pub original: &'a Message,
-    /// The mailbox that it comes from, for example `popgate <postmaster@mail.example>`.
-    pub from: &'a str,
-    /// The user's mailbox.
-    pub to: &'a str,
+    /// The login name of the user; empty if it is not known.
+    pub user: &'a str,
+    /// The server that has the message.
+    pub upstream: &'a str,
     /// When the message was held.
     pub date: SystemTime,
-    /// The notice's own message id, for example `<pg-7@mail.example>`.
-    pub message_id: &'a str,
     /// The id of the message in quarantine.
     pub held: &'a str,
-    /// Why it is held, and what the user can do.
-    pub text: &'a str,
+    /// Who says so.
+    pub filter: &'a str,
+    /// Why it is held.
+    pub reason: &'a str,
 }
 
 impl Notice<'_> {
     /// The notice as a message.
     #[must_use]
     pub fn message(&self) -> Message {
-        let body = Text::new(&self.body());
-        let subject = format!("[held] {}", self.original("Subject").unwrap_or_else(|| "(no subject)".into()));
-        let date = date(self.date);
-        let fields = [
-            ("From", self.from),
-            ("To", self.to),
-            ("Subject", &subject),
-            ("Date", &date),
-            ("Message-ID", self.message_id),
-            ("Auto-Submitted", "auto-generated"),
-            ("X-Popgate-Held", self.held),
-            ("MIME-Version", "1.0"),
-        ];
-        let fields = fields.into_iter().chain(body.fields());
+        let value = |variable| self.value(variable);
+        let body = Text::new(&self.template.body(value));
+        let mut fields = self.template.fields(value);
+        fields.push(("To", mailbox(self.user)));
+        fields.push(("Date", date(self.date)));
+        fields.push(("Message-ID", format!("<pg-{}@popgate.invalid>", self.held)));
+        // So that it stands in the conversation to which the message belongs, and the message below it once it is released.
+        if let Some(id) = self.original.header("Message-ID").filter(|id| is_message_id(id)) {
+            fields.push(("In-Reply-To", id.clone()));
+            fields.push(("References", id));
+        }
+        fields.push(("Auto-Submitted", "auto-generated".into()));
+        fields.push(("X-Popgate-Held", self.held.into()));
+        fields.push(("MIME-Version", "1.0".into()));
+        fields.extend(body.fields().map(|(name, value)| (name, value.to_owned())));
         let mut octets: Vec<u8> =
-            fields.flat_map(|(name, value)| fold::field(name, &words::clean(value.into()))).collect();
+            fields.into_iter().flat_map(|(name, value)| fold::field(name, &words::clean(value))).collect();
         octets.extend_from_slice(b"\r\n");
         octets.append(&mut body.into_lines());
         Message::from_bytes(octets)
     }
 
-    fn body(&self) -> String {
-        let mut body = format!("{}\n\n", self.text.trim_end());
-        for name in ["From", "Date", "Subject"] {
-            if let Some(value) = self.original(name) {
-                body.push_str(&format!("{name}: {value}\n"));
-            }
-        }
-        body
+    fn value(&self, variable: Variable) -> Option<String> {
+        let header = |name| self.original.header(name).unwrap_or_default();
+        let text = match variable {
+            Variable::Subject => header("Subject"),
+            Variable::Sender => header("From"),
+            Variable::Date => header("Date"),
+            Variable::Reason => self.reason.to_owned(),
+            Variable::Id => self.held.to_owned(),
+            Variable::Filter => self.filter.to_owned(),
+            Variable::Upstream => self.upstream.to_owned(),
+            Variable::User => self.user.to_owned(),
+        };
+        Some(harmless(&text)).filter(|text| !text.is_empty())
     }
+}
 
-    /// A field of the original, cut to a length that suits a notice.
-    fn original(&self, name: &str) -> Option<String> {
-        let value: String = self.original.header(name)?.chars().take(SUBJECT_MAX).collect();
-        Some(value).filter(|value| !value.is_empty())
+/// A text in one line of bounded length that shows what it is.
+fn harmless(text: &str) -> String {
+    let is_hidden = |c: char| {
+        // What has no width, or turns the direction of what follows (Unicode's standard annex 9).
+        matches!(c, '\u{ad}' | '\u{61c}' | '\u{feff}')
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+            || matches!(c, '\u{e0000}'..='\u{e007f}')
+    };
+    let shown: String = text
+        .chars()
+        .filter(|c| !is_hidden(*c))
+        .map(|c| if c.is_control() || c.is_whitespace() { ' ' } else { c })
+        .collect();
+    let line = shown.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(VALUE_MAX) {
+        Some((at, _)) => format!("{}...", &line[..at]),
+        None => line,
     }
+}
+
+/// The mailbox of a user (RFC 5322, section 3.4.1): what can't be one in ASCII is not named.
+fn mailbox(user: &str) -> String {
+    let is_atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
+    let (local, domain) = user.rsplit_once('@').unwrap_or((user, "localhost"));
+    let has_domain = !domain.is_empty() && domain.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c));
+    if local.is_empty() || local.len() > 200 || !has_domain || !local.chars().all(|c| c.is_ascii_graphic() || c == ' ')
+    {
+        return "undisclosed-recipients:;".to_owned();
+    }
+    let is_plain = local.chars().all(is_atom) && local.split('.').all(|atom| !atom.is_empty());
+    match is_plain {
+        true => format!("{local}@{domain}"),
+        false => format!("\"{}\"@{domain}", local.replace('\\', "\\\\").replace('"', "\\\"")),
+    }
+}
+
+/// Whether a text is one message id and no more (RFC 5322, section 3.6.4).
+fn is_message_id(text: &str) -> bool {
+    let inner = text.strip_prefix('<').and_then(|text| text.strip_suffix('>'));
+    text.len() <= MESSAGE_ID_MAX
+        && inner.is_some_and(|id| {
+            id.contains('@') && id.bytes().all(|octet| octet.is_ascii_graphic() && !b"<>,()".contains(&octet))
+        })
 }
 
 /// A date and time in UTC (RFC 5322, section 3.3). Times before 1970 become its beginning.
@@ -79,58 +137,4 @@ pub fn date(time: SystemTime) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn a_notice_names_the_message_it_stands_for() {
-        let original = Message::from_bytes(
-            b"From: E =?utf-8?q?v=C3=AFl?= <e@example.org>\r\nSubject: =?utf-8?B?44GC?=\r\n free\r\n\r\nbody".to_vec(),
-        );
-        let notice = Notice {
-            original: &original,
-            from: "popgate <postmaster@mail.example>",
-            to: "alice@dept.example",
-            date: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
-            message_id: "<pg-7@mail.example>",
-            held: "7",
-            text: "A virus was found.\n",
-        };
-        let message = notice.message();
-        let expected = [
-            ("From", "popgate <postmaster@mail.example>"),
-            ("To", "alice@dept.example"),
-            ("Subject", "[held] \u{3042} free"),
-            ("Date", "Tue, 14 Nov 2023 22:13:20 +0000"),
-            ("Message-ID", "<pg-7@mail.example>"),
-            ("Auto-Submitted", "auto-generated"),
-            ("X-Popgate-Held", "7"),
-        ];
-        for (name, value) in expected {
-            assert_eq!(message.header(name).as_deref(), Some(value));
-        }
-        assert_eq!((message.parts().len(), message.ambiguous()), (1, None));
-        let text = String::from_utf8(message.parts()[0].content(&message).read(9999)).unwrap();
-        assert_eq!(text, "A virus was found.\r\n\r\nFrom: E v\u{ef}l <e@example.org>\r\nSubject: \u{3042} free\r\n");
-        assert_eq!(notice.message().sha256(), message.sha256());
-    }
-
-    #[test]
-    fn a_notice_for_a_message_without_a_subject_and_a_hostile_user_name_is_sound() {
-        let original = Message::from_bytes(b"just text".to_vec());
-        let notice = Notice {
-            original: &original,
-            from: "p",
-            to: "a\r\nBcc: x",
-            date: UNIX_EPOCH,
-            message_id: "<m>",
-            held: "1",
-            text: "",
-        };
-        let message = notice.message();
-        assert_eq!(message.header("Subject").as_deref(), Some("[held] (no subject)"));
-        assert_eq!(message.header("Bcc"), None);
-    }
-}
+mod tests;

@@ -22,6 +22,11 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
+    /// All of them, names in lower case.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.list.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The value that most clients take.
     pub(super) fn first(&self, name: &str) -> Option<&str> {
         self.all(name).next()

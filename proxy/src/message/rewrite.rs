@@ -3,15 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::octets::Octets;
-use super::{Message, Part, fields, fold};
-
-/// Octets of a line of base64 (RFC 2045, section 6.8).
-const BASE64_LINE: usize = 76;
+use super::retext::Retext;
+use super::{Message, Part, encoding, fields, fold};
 
 /// Octets of a line of text that needs no encoding (RFC 5322, section 2.1.1).
 const TEXT_LINE: usize = 998;
@@ -21,6 +17,8 @@ pub(super) struct HeadLines {
     lines: Vec<HeadLine>,
     /// The blank line as it stood there, or the one that was missing.
     blank: Vec<u8>,
+    /// Whether it was missing.
+    open: bool,
     changed: bool,
 }
 
@@ -59,8 +57,9 @@ impl HeadLines {
         };
         let lines: Vec<_> = fields::lines(block).map(owned).collect();
         let length: usize = lines.iter().map(|line| line.raw.len()).sum();
-        let blank = if length < block.len() { block[length..].to_vec() } else { b"\r\n".to_vec() };
-        Self { lines, blank, changed: false }
+        let open = length >= block.len();
+        let blank = if open { b"\r\n".to_vec() } else { block[length..].to_vec() };
+        Self { lines, blank, open, changed: false }
     }
 
     /// See [`super::Edit::AddHeader`].
@@ -96,6 +95,25 @@ impl HeadLines {
         self.lines.retain(|line| !line.name.as_ref().is_some_and(content));
         self.lines.extend(text.fields().into_iter().map(|(name, value)| HeadLine::new(name, value)));
         self.changed = true;
+    }
+
+    /// Makes the header that of a changed text.
+    pub(super) fn say(&mut self, text: &Retext) {
+        let fields =
+            [("Content-Type", text.content_type.as_deref()), ("Content-Transfer-Encoding", text.transfer.as_deref())];
+        for (name, value) in fields.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            if self.lines.iter().any(|line| line.is(name)) {
+                self.set(name, value);
+            } else {
+                self.lines.push(HeadLine::new(name, value));
+                self.changed = true;
+            }
+        }
+    }
+
+    /// Ends the block, so that a body can follow.
+    pub(super) fn end(&mut self) {
+        self.changed |= self.open;
     }
 
     /// Adds MIME-Version, without which a message is not read as MIME.
@@ -147,9 +165,7 @@ impl Text {
         if text.split('\n').all(plain) {
             return Self { body: text.replace('\n', "\r\n").into_bytes(), encoding: "7bit" };
         }
-        let encoded = STANDARD.encode(text.replace('\n', "\r\n") + "\r\n");
-        let lines: Vec<_> = encoded.as_bytes().chunks(BASE64_LINE).collect();
-        Self { body: lines.join(&b"\r\n"[..]), encoding: "base64" }
+        Self { body: encoding::base64((text.replace('\n', "\r\n") + "\r\n").as_bytes()), encoding: "base64" }
     }
 
     /// The header fields of a part with this body.
@@ -171,11 +187,12 @@ impl Text {
 /// The body of a message and what is to happen to its parts.
 pub(super) struct Body<'a> {
     message: &'a Message,
-    changes: BTreeMap<usize, Change>,
+    changes: BTreeMap<usize, Change<'a>>,
 }
 
-enum Change {
+enum Change<'a> {
     Replace(Text),
+    Retext(&'a Retext),
     Remove,
 }
 
@@ -187,6 +204,11 @@ impl<'a> Body<'a> {
     /// See [`super::Edit::ReplacePart`].
     pub(super) fn replace(&mut self, index: usize, text: &str) {
         self.changes.insert(self.outermost(index), Change::Replace(Text::new(text)));
+    }
+
+    /// See [`super::Edit::Retext`].
+    pub(super) fn retext(&mut self, text: &'a Retext) {
+        self.changes.insert(text.index, Change::Retext(text));
     }
 
     /// See [`super::Edit::RemovePart`].
@@ -219,6 +241,14 @@ impl<'a> Body<'a> {
         }
     }
 
+    /// The changed text that the whole body is.
+    pub(super) fn whole_retext(&self) -> Option<&'a Retext> {
+        match self.changes.get(&0) {
+            Some(Change::Retext(text)) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Writes the body with its changes; octets outside of changed parts are shared.
     pub(super) fn write(mut self, out: &mut Octets) {
         let source = &self.message.0.octets;
@@ -238,6 +268,11 @@ impl<'a> Body<'a> {
                 Change::Replace(text) if index == 0 => {
                     out.push(Bytes::from(text.into_lines()));
                     return;
+                }
+                Change::Retext(text) => {
+                    out.push_range(source, at..if index == 0 { at } else { place.header });
+                    out.push(Bytes::from(self.changed(&parts[index], text)));
+                    at = place.body.end;
                 }
                 Change::Replace(text) => {
                     out.push_range(source, at..place.header);
@@ -267,6 +302,24 @@ impl<'a> Body<'a> {
                 self.changes.insert(*last, Change::Replace(Text::new("")));
             }
         }
+    }
+
+    /// A part with its text changed, up to the delimiter that follows; of the message itself the body alone.
+    fn changed(&self, part: &Part, text: &Retext) -> Vec<u8> {
+        let Range { start, end } = part.place.body.clone();
+        let mut entity = Vec::new();
+        if text.index > 0 {
+            let header = self.message.0.octets.bytes(part.place.header..start);
+            let mut head = HeadLines::parse(&header);
+            head.say(text);
+            head.end();
+            entity = if head.is_changed() { head.into_block() } else { header.to_vec() };
+        }
+        entity.extend_from_slice(&text.body);
+        if end == part.place.whole.end && !entity.ends_with(b"\r\n") {
+            entity.extend_from_slice(b"\r\n");
+        }
+        entity
     }
 
     /// A part with a text in the place of its content, up to the delimiter that follows.

@@ -1,13 +1,12 @@
 //! Listening sockets, and accepting on them without end.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
 use tracing::warn;
 
 /// Connections that wait to be accepted.
@@ -78,25 +77,41 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
-/// The next connection, and from where. Cancellation-safe.
-///
-/// Never fails: a connection that broke while it waited is passed over, and where descriptors or memory have run out
-/// accepting pauses and recovers by itself.
-pub async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => return (stream, canonical(peer)),
-            Err(error) if is_exhaustion(&error) => {
-                warn_of(&error);
-                tokio::time::sleep(PAUSE).await;
-            }
-            // The connection's own fault (accept(2) lists the network's errors), gone with it.
-            Err(error) => {
-                tracing::debug!(%error, "connection lost before it was accepted");
-                tokio::task::yield_now().await;
+/// Takes connections off a socket. They belong to no runtime yet: a session's is chosen by who accepts.
+#[derive(Debug)]
+pub struct Acceptor(tokio::net::TcpListener);
+
+impl Acceptor {
+    /// Accepts in the runtime that this is called in.
+    ///
+    /// # Errors
+    ///
+    /// When the system can't watch another descriptor.
+    pub fn new(socket: &TcpListener) -> io::Result<Self> {
+        Ok(Self(tokio::net::TcpListener::from_std(socket.try_clone()?)?))
+    }
+
+    /// The next connection, non-blocking, and from where. Cancellation-safe.
+    ///
+    /// Never fails: a connection that broke while it waited is passed over, and where descriptors or memory have run out
+    /// accepting pauses and recovers by itself.
+    pub async fn accept(&self) -> (TcpStream, SocketAddr) {
+        loop {
+            let next = self.0.accept().await.and_then(|(stream, peer)| Ok((stream.into_std()?, peer)));
+            match next {
+                Ok((stream, peer)) => return (stream, canonical(peer)),
+                Err(error) if is_exhaustion(&error) => {
+                    warn_of(&error);
+                    tokio::time::sleep(PAUSE).await;
+                }
+                // The connection's own fault (accept(2) lists the network's errors), gone with it.
+                Err(error) => {
+                    tracing::debug!(%error, "connection lost before it was accepted");
+                    tokio::task::yield_now().await;
+                }
             }
         }
     }
@@ -147,8 +162,8 @@ mod tests {
     async fn a_dual_stack_listener_shows_ipv4_clients_as_such() {
         let listener = bind(address("[::]:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        let (_, peer) = accept(&listener).await;
+        let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let (_, peer) = Acceptor::new(&listener).unwrap().accept().await;
         assert_eq!(peer, client.local_addr().unwrap());
     }
 

@@ -3,12 +3,12 @@
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::{NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate::CertificateSource;
@@ -135,6 +135,17 @@ fn config(certificates: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, rus
         .with_no_client_auth()
         .with_cert_resolver(certificates);
     config.alpn_protocols = vec![ALPN.to_vec()];
-    config.ticketer = Ticketer::new()?;
+    config.ticketer = ticketer()?;
     Ok(config)
+}
+
+/// What makes the tickets of the process, with keys that change every six hours. They outlive a reload: a client that was
+/// here before has nothing new to learn.
+fn ticketer() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
+    static TICKETER: OnceLock<Arc<dyn ProducesTickets>> = OnceLock::new();
+    if let Some(ticketer) = TICKETER.get() {
+        return Ok(Arc::clone(ticketer));
+    }
+    let new = Ticketer::new()?;
+    Ok(Arc::clone(TICKETER.get_or_init(|| new)))
 }

@@ -27,7 +27,7 @@ use super::v0_1::{self, Linked};
 use super::workshop::{Bounds, Compiler, Materials, Setting, Task, Workshop};
 use crate::filter::Filter;
 use crate::message;
-use crate::store::State;
+use crate::store::{State, Verdicts};
 
 /// What snapshots are made with: another tool makes others. A test compares it with what is built in.
 const TOOL: &str = "wasmtime-wizer 48.0.8";
@@ -41,6 +41,7 @@ pub struct Catalogue {
     workshop: Workshop,
     room: Room,
     state: RwLock<Option<State>>,
+    verdicts: RwLock<Option<Verdicts>>,
 }
 
 /// A filter, and what is known about its plugin.
@@ -77,7 +78,16 @@ impl Catalogue {
         let programs = command::linker(engine.wasmtime()).map_err(|error| LoadError::Engine(format!("{error:#}")))?;
         let (engine, compiled) = (Arc::new(engine), Compiled::under(state_dir));
         let workshop = Workshop::new(compiler, Arc::clone(&engine));
-        Ok(Self { engine, linker, programs, compiled, workshop, room: Room::default(), state: RwLock::default() })
+        Ok(Self {
+            engine,
+            linker,
+            programs,
+            compiled,
+            workshop,
+            room: Room::default(),
+            state: RwLock::default(),
+            verdicts: RwLock::default(),
+        })
     }
 
     /// The same with another place for the messages that filters write: these limits, out of this budget.
@@ -91,6 +101,11 @@ impl Catalogue {
     /// From now on filters that are loaded keep their state here. Without one there is nothing to be granted.
     pub fn keep_state_in(&self, state: State) {
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = Some(state);
+    }
+
+    /// From now on filters that are loaded, and may, keep their verdicts here.
+    pub fn keep_verdicts_in(&self, verdicts: Option<Verdicts>) {
+        *self.verdicts.write().unwrap_or_else(PoisonError::into_inner) = verdicts;
     }
 
     /// Loads a filter: reads its plugin, compiles it if need be (which may take seconds), and configures it once.
@@ -136,6 +151,7 @@ impl Catalogue {
     }
 
     fn runner(&self, wanted: &Wanted, found: &Found) -> Runner {
+        let verdicts = self.verdicts.read().unwrap_or_else(PoisonError::into_inner).clone().filter(|_| wanted.cache);
         let profile = Profile {
             name: wanted.name.as_str().into(),
             limits: limits(wanted),
@@ -144,9 +160,10 @@ impl Catalogue {
             room: self.room.clone(),
             reach: Reach::default(),
             state: self.state().filter(|_| keeps_state(wanted)),
+            notes: verdicts.is_some(),
         };
         let files = [found.source.sha256, found.data_sha256];
-        Runner::new(Arc::clone(&self.engine), profile, &files, wanted.settings.to_string())
+        Runner::new(Arc::clone(&self.engine), profile, &files, wanted.settings.to_string(), verdicts)
     }
 
     /// The plugin as it is. `instrumented`: such that a snapshot can be taken, or with the reason why not.

@@ -28,6 +28,7 @@ use super::pipe::{self, Output, Overflow, Pipes};
 use super::record::is_passing;
 use super::runner::Runner;
 use super::text;
+use super::verdicts::Readings;
 use crate::filter::{Decision, Facts, Failure, Filter, Input, Verdict};
 use crate::message::{Edit, EditError, Message};
 
@@ -96,6 +97,16 @@ impl CommandFilter {
     }
 
     async fn examined(&self, input: Input) -> Result<Decision, Failure> {
+        match &self.runner.known {
+            None => self.judged(input).await,
+            Some(known) => {
+                let judged = async |input| self.judged(input).await.map(|decision| (decision, Readings::all_facts()));
+                known.or(&self.runner, false, input, judged).await
+            }
+        }
+    }
+
+    async fn judged(&self, input: Input) -> Result<Decision, Failure> {
         let _place = self.runner.place().await?;
         let profile = &self.runner.profile;
         let variables = variables(&profile.name, &input.facts, &self.runner.settings);

@@ -11,6 +11,7 @@ use super::remember;
 use super::runner::Runner;
 use super::text;
 use super::v0_1::{Guest, Linked};
+use super::verdicts::Readings;
 use crate::filter::{Decision, Failure, Filter, Input, Label, Learned, Lesson, Verdict};
 use crate::store::{self, StateError};
 
@@ -66,6 +67,15 @@ impl ComponentFilter {
     }
 
     async fn examined(&self, input: Input) -> Result<Decision, Failure> {
+        match &self.runner.known {
+            None => self.judged(input).await.map(|(decision, _)| decision),
+            Some(known) => {
+                known.or(&self.runner, self.remembers(), input, async |input| self.judged(input).await).await
+            }
+        }
+    }
+
+    async fn judged(&self, input: Input) -> Result<(Decision, Readings), Failure> {
         let _place = self.runner.place().await?;
         let (message, again) = (input.message.clone(), input.facts.examined_before);
         let mut store = self.runner.store(Host::new(&self.runner.profile, Some(input)));
@@ -83,14 +93,16 @@ impl ComponentFilter {
             Ok(Err(reported)) => return Err(failure::reported(reported, host)),
             Err(ended) => return Err(ended.failure(host, &self.runner.profile)),
         };
-        let Host { record, remembered, .. } = store.into_data();
+        let Host { record, remembered, readings, .. } = store.into_data();
+        // What it has noted counts again when the message comes again.
+        let readings = if remembered.has_written() { Readings::default() } else { readings };
         let busy = record.was_busy();
         let (edits, findings) = record.close(&verdict, &message).map_err(|unfit| failure::unfit(&unfit, busy))?;
         // What it writes for a message counts once.
         if !again {
             remembered.commit(None).await.map_err(|error| remember::failure(&error))?;
         }
-        Ok(Decision { verdict, edits, findings })
+        Ok((Decision { verdict, edits, findings }, readings))
     }
 
     /// Learns, or forgets. Whoever does the same at the same time is waited for.

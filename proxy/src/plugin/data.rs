@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -85,6 +85,19 @@ impl DataFiles {
     /// As [`Self::copy`].
     pub(super) fn digest(&self) -> Result<[u8; 32], LoadError> {
         self.copy(&mut io::sink()).map_err(LoadError::DataContent)
+    }
+
+    /// For each file, by its name, what changes when somebody writes to it.
+    ///
+    /// # Errors
+    /// The file system fails.
+    pub(super) fn marks<'a>(&'a self) -> io::Result<Vec<(&'a str, [i64; 5])>> {
+        let mark = |(name, file): (&'a String, &'a DataFile)| {
+            let seen = file.file.metadata()?;
+            let size = i64::try_from(seen.size()).unwrap_or(i64::MAX);
+            Ok((name.as_str(), [size, seen.mtime(), seen.mtime_nsec(), seen.ctime(), seen.ctime_nsec()]))
+        };
+        self.0.iter().map(mark).collect()
     }
 
     /// Octets of the file of this name.

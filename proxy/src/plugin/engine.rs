@@ -42,7 +42,7 @@ const WASM_STACK: usize = 512 * 1024;
 const STACK: usize = 2 * 1024 * 1024;
 
 /// Octets at the start of a memory that are cleared instead of given back, where the system can tell which pages were used.
-const KEEP_RESIDENT: usize = 1024 * 1024;
+const KEEP_RESIDENT: usize = 2 * 1024 * 1024;
 
 /// The same where it can't: all of them are cleared each time, so more would cost more than it saves.
 const KEEP_RESIDENT_BLINDLY: usize = 64 * 1024;

@@ -19,10 +19,11 @@ use super::log::{Level, Log};
 use super::meter::{CpuMeter, MemoryMeter};
 use super::pipe::Pipes;
 use super::record::{Record, Room};
-use super::remember::Memory;
+use super::remember::{Memory, Scope};
 use super::sandbox::{self, Reach};
+use super::verdicts::{Reading, Readings};
 use crate::filter::{Finding, Input};
-use crate::message::{Content, Edit, Message, Part};
+use crate::message::{Content, Edit, Message, Part, Splice};
 use crate::store::State;
 
 /// What belongs to a filter and not to a message.
@@ -37,6 +38,8 @@ pub(super) struct Profile {
     pub(super) reach: Reach,
     /// What it remembers, if that is granted.
     pub(super) state: Option<State>,
+    /// Whether it is noted what it reads besides messages.
+    pub(super) notes: bool,
 }
 
 /// The host of one guest.
@@ -49,6 +52,7 @@ pub(super) struct Host {
     pub(super) log: Log,
     pub(super) record: Record,
     pub(super) remembered: Memory,
+    pub(super) readings: Readings,
     data: Arc<DataFiles>,
     /// The message under examination; none while the filter is only configured.
     input: Option<Input>,
@@ -99,6 +103,7 @@ impl Host {
             log,
             record: Record::new(Arc::clone(&profile.name), size, profile.room.clone()),
             remembered,
+            readings: if profile.notes { Readings::noted() } else { Readings::default() },
             data: Arc::clone(&profile.data),
             input,
             parsed: false,
@@ -123,6 +128,12 @@ impl Host {
         self.calls = self.calls.saturating_add(calls);
         self.called()?;
         Ok(&mut self.remembered)
+    }
+
+    /// The same for a call that reads.
+    pub(super) fn recalling(&mut self, scope: Scope, keys: usize) -> Result<&mut Memory, Exceeded> {
+        self.readings.note(|| Reading::State(scope));
+        self.remembering(keys)
     }
 
     fn input(&mut self) -> Result<&Input, Exceeded> {
@@ -172,7 +183,10 @@ impl Host {
         Ok(match name {
             "ambiguous" => self.parsed().await?.ambiguous(),
             "truncated" => Some(self.parsed().await?.truncated().to_string()),
-            _ => self.input()?.facts.by_name(name),
+            _ => {
+                self.readings.note(|| Reading::Fact(name.to_owned()));
+                self.input()?.facts.by_name(name)
+            }
         })
     }
 
@@ -236,6 +250,7 @@ impl Host {
     }
 
     pub(super) fn findings(&mut self) -> Result<&[Finding], Exceeded> {
+        self.readings.note(|| Reading::Findings);
         Ok(&self.input()?.findings)
     }
 }
@@ -245,6 +260,21 @@ impl Host {
     pub(super) fn edit(&mut self, edit: Edit) -> Result<Result<(), String>, Exceeded> {
         let (message, record) = self.recording()?;
         Ok(record.edit(edit, message))
+    }
+
+    /// Records a change of a part's text.
+    pub(super) async fn edit_text(
+        &mut self,
+        index: usize,
+        splices: Vec<Splice>,
+    ) -> wasmtime::Result<Result<(), String>> {
+        let message = self.parsed().await?.clone();
+        let large = message.parts().get(index).is_some_and(|part| part.encoded_size() > AT_ONCE_MAX);
+        let edit = apart(large, move || Edit::text(&message, index, &splices)).await?;
+        match edit {
+            Ok(edit) => Ok(self.edit(edit)?),
+            Err(error) => Ok(Err(error.to_string())),
+        }
     }
 
     /// The same for edits of parts, which have to be known for it.
@@ -282,11 +312,13 @@ impl Host {
 
     pub(super) fn data_size(&mut self, name: &str) -> Result<Option<u64>, Exceeded> {
         self.called()?;
+        self.readings.note(|| Reading::Data(name.to_owned()));
         Ok(self.data.size(name))
     }
 
     pub(super) fn data_read(&mut self, name: &str, offset: u64, length: u32) -> wasmtime::Result<Vec<u8>> {
         self.called()?;
+        self.readings.note(|| Reading::Data(name.to_owned()));
         self.data.read(name, offset, length).map_err(|error| {
             let error = DataError { name: name.to_owned(), error };
             tracing::warn!("{error}");

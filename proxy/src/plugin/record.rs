@@ -87,7 +87,7 @@ impl Record {
         if self.edits.len() >= EDITS_MAX {
             return Err(format!("a filter makes at most {EDITS_MAX} edits of a message"));
         }
-        let octets = self.octets.saturating_add(size(&edit));
+        let octets = self.octets.saturating_add(edit.octets());
         self.check_octets(octets.saturating_add(self.replacement_octets()))?;
         edit.check(message).map_err(|error| error.to_string())?;
         self.octets = octets;
@@ -203,17 +203,6 @@ pub(super) enum Unfit {
 
 pub(super) fn is_passing(error: &BuildError) -> bool {
     matches!(error, BuildError::Busy | BuildError::Spool(_))
-}
-
-/// Octets that an edit brings.
-fn size(edit: &Edit) -> u64 {
-    let octets = match edit {
-        Edit::AddHeader { name, value } | Edit::SetHeader { name, value } => name.len() + value.len(),
-        Edit::RemoveHeader { name } => name.len(),
-        Edit::ReplacePart { text, .. } => text.len(),
-        Edit::RemovePart { .. } | Edit::ReplaceMessage(_) | Edit::ReplaceHeaders(_) => 0,
-    };
-    octets as u64
 }
 
 #[cfg(test)]

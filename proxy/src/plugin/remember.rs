@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::text;
 use crate::filter::{Facts, Failure};
 use crate::store::{Changes, Identity, Lesson, Owner, PATIENCE, State, StateError, Write, expiry};
@@ -27,10 +29,20 @@ const MESSAGE_MAX: usize = 16 * 1024 * 1024;
 const WRITE: usize = 64;
 
 /// Whose state is meant.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub(super) enum Scope {
     Shared,
     User,
+}
+
+/// How a scope stands: it differs when what is in it does.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub(super) enum Standing {
+    /// There is none: no grant, or no user.
+    #[default]
+    None,
+    /// The scope and its generation, if there ever was something in it.
+    At(Option<(i64, i64)>),
 }
 
 /// Why a guest can't have what it wants.
@@ -142,6 +154,25 @@ impl Memory {
             self.changes.write(&owner, key, write);
         }
         Ok(())
+    }
+
+    /// How the scopes for all and for the user stand.
+    ///
+    /// # Errors
+    /// The state is out of order.
+    pub(super) async fn standing(&self) -> Result<[Standing; 2], StateError> {
+        let mut standing = [Standing::None; 2];
+        for (standing, owner) in standing.iter_mut().zip([Some(&self.shared), self.user.as_ref()]) {
+            if let (Some(state), Some(owner)) = (&self.state, owner) {
+                *standing = Standing::At(state.generation(owner, self.patience).await?);
+            }
+        }
+        Ok(standing)
+    }
+
+    /// Whether there is something to be committed.
+    pub(super) fn has_written(&self) -> bool {
+        !self.changes.is_empty()
     }
 
     /// Who learns: the user, where one is known.

@@ -9,7 +9,9 @@ use super::engine::{Engine, Place};
 use super::failure::{self, Ended};
 use super::host::{Host, Profile};
 use super::limits::{ARGUMENTS_MAX, Exceeded, HANDLES_MAX, Limits, STATE_ARGUMENTS_MAX};
+use super::verdicts::Known;
 use crate::filter::Failure;
+use crate::store::Verdicts;
 
 /// Runs the guests of one filter.
 pub(super) struct Runner {
@@ -19,16 +21,26 @@ pub(super) struct Runner {
     pub(super) settings: String,
     /// A hash of all that decides what the filter does.
     pub(super) fingerprint: [u8; 32],
+    /// The verdicts that are known, of a filter that may keep them.
+    pub(super) known: Option<Known>,
 }
 
 impl Runner {
-    /// A runner for a filter with these settings, that is made of files with these hashes.
-    pub(super) fn new(engine: Arc<Engine>, profile: Profile, files: &[[u8; 32]], settings: String) -> Self {
+    /// A runner for a filter with these settings, that is made of files with these hashes, and may keep its verdicts here.
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        profile: Profile,
+        files: &[[u8; 32]],
+        settings: String,
+        verdicts: Option<Verdicts>,
+    ) -> Self {
         let Limits { timeout, cpu, memory } = profile.limits;
         let mut hash = Sha256::new();
         files.iter().for_each(|file| hash.update(file));
         hash.update(format!("{timeout:?} {cpu:?} {memory} {settings}"));
-        Self { engine, profile, settings, fingerprint: hash.finalize().into() }
+        let fingerprint = hash.finalize().into();
+        let known = verdicts.map(|verdicts| Known::new(verdicts, &profile, &fingerprint));
+        Self { engine, profile, settings, fingerprint, known }
     }
 
     /// A place for a guest.

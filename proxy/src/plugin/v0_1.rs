@@ -9,7 +9,7 @@ use super::host::Host;
 use super::log::Level;
 use super::remember::{Problem, Scope};
 use crate::filter::{Failure, Label, Verdict};
-use crate::message::{Edit, Part};
+use crate::message::{Edit, Part, Splice};
 
 use bindings::exports::popgate::filter::filter as export;
 use bindings::exports::popgate::filter::learning;
@@ -39,6 +39,7 @@ mod bindings {
             "popgate:filter/mail.[method]message.part-count": async | trappable,
             "popgate:filter/mail.[method]message.part": async | trappable,
             "popgate:filter/mail.[method]message.replace-part": async | trappable,
+            "popgate:filter/mail.[method]message.edit-text": async | trappable,
             "popgate:filter/mail.[method]message.remove-part": async | trappable,
             "popgate:filter/mail.[method]content.read": async | trappable,
             "popgate:filter/state.get": async | trappable,
@@ -290,6 +291,16 @@ impl mail::HostMessage for Host {
         self.edit_part(Edit::ReplacePart { index: index as usize, text }).await
     }
 
+    async fn edit_text(
+        &mut self,
+        _: Resource<handles::Message>,
+        index: u32,
+        splices: Vec<mail::Splice>,
+    ) -> Refusable<()> {
+        let splice = |splice: mail::Splice| Splice { range: splice.start..splice.end, text: splice.text };
+        Self::edit_text(self, index as usize, splices.into_iter().map(splice).collect()).await
+    }
+
     async fn remove_part(&mut self, _: Resource<handles::Message>, index: u32) -> Refusable<()> {
         self.edit_part(Edit::RemovePart { index: index as usize }).await
     }
@@ -400,7 +411,8 @@ type Remembered<T> = Result<std::result::Result<T, state::Problem>>;
 
 impl state::Host for Host {
     async fn get(&mut self, scope: state::Scope, keys: Vec<Vec<u8>>) -> Remembered<Vec<Option<Vec<u8>>>> {
-        Ok(self.remembering(keys.len())?.get(scope.into(), &keys).await.map_err(Into::into))
+        let scope = scope.into();
+        Ok(self.recalling(scope, keys.len())?.get(scope, &keys).await.map_err(Into::into))
     }
 
     fn put(&mut self, scope: state::Scope, entries: Vec<state::Entry>) -> Remembered<()> {

@@ -60,7 +60,14 @@ impl Status {
 /// A line without control characters, cut to `limit` octets.
 #[must_use]
 pub fn clean(line: &[u8], limit: usize) -> Vec<u8> {
-    line.iter().copied().filter(|byte| !byte.is_ascii_control()).take(limit).collect()
+    // Nearly every line is clean; room for CRLF.
+    let mut cleaned = Vec::with_capacity(line.len().min(limit) + 2);
+    if line.iter().any(u8::is_ascii_control) {
+        cleaned.extend(line.iter().copied().filter(|byte| !byte.is_ascii_control()).take(limit));
+    } else {
+        cleaned.extend_from_slice(&line[..line.len().min(limit)]);
+    }
+    cleaned
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! logs in by other means ([`super::scheme`]), it prompts for itself and [`super::login`] carries the credentials on.
 
 use super::login::REFUSED;
+use super::prefetch::Prefetch;
 use super::prompt::Answered;
 use super::scheme::EXTERNAL;
 use super::{Credentials, Effect, Effects, Job, Phase, Prompt, Purpose, REFUSALS, Scheme, Session, ask, client};
@@ -202,6 +203,11 @@ impl Session {
         fetch.hide &= fetch.filtered;
         if fetch.exact || fetch.hide || !released.is_empty() {
             self.maildrop.begin_view(released);
+        }
+        let (messages, octets) = fetch.read_ahead;
+        if messages > 0 && !fetch.exact && !fetch.sdps {
+            self.maildrop.note_sizes();
+            self.prefetch = Some(Box::new(Prefetch::new(messages, octets)));
         }
         self.fetch = fetch;
         self.phase = Phase::Transaction;

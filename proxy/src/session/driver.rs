@@ -6,6 +6,7 @@ mod admit;
 mod ahead;
 mod client;
 mod connect;
+mod elsewhere;
 mod held;
 mod job;
 mod kpop;
@@ -17,6 +18,7 @@ mod peek;
 mod queue;
 mod relay;
 mod released;
+mod stash;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -25,18 +27,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
 use super::{Effect, Event, Job, Policy, Session};
 use crate::filter::{Chain, Disposition, Report, Selection};
-use crate::message;
+use crate::message::{self, notice::Template};
 use crate::net::{self, LoginDelays, Stream};
 use crate::pop3::{MessageNumber, Status};
-use crate::store::{Hints, Poison, Quarantine};
+use crate::store::{Hints, Identity, Poison, Quarantine};
 use crate::upstream::{Connection, Fault, OpenError, Opener, Passage, Router, Rules, Server};
 
 use client::{Client, Gone};
+use elsewhere::Pace;
 use job::Kept;
 use memory::Memory;
 pub use patience::Overdue;
@@ -51,6 +55,8 @@ pub struct Services {
     pub chain: Chain,
     /// Where held mail is kept.
     pub quarantine: Arc<Quarantine>,
+    /// What its owner gets instead.
+    pub notice: Template,
     /// On which messages filters failed.
     pub poison: Arc<Poison>,
     /// What became of messages that are still on their server.
@@ -69,6 +75,8 @@ pub struct Services {
     pub kept_per_session: u64,
     /// What had to be broken off since `+OK` was said too early.
     pub overdue: Arc<Overdue>,
+    /// Threads for what takes long.
+    pub pool: Handle,
     /// Is told what became of each message.
     pub observer: Option<Observer>,
 }
@@ -78,10 +86,18 @@ pub struct Services {
 pub struct Judged {
     /// Its number in the session.
     pub number: MessageNumber,
+    /// Whose it is.
+    pub identity: Identity,
+    /// Its unique id, if it is known.
+    pub uidl: Option<String>,
+    /// The message as it came.
+    pub original: message::Message,
     /// What becomes of it.
     pub disposition: Disposition,
     /// What the filters did.
     pub report: Report,
+    /// The client was refused the message after all, since what it loses could not be stored.
+    pub refused: bool,
 }
 
 /// Is told of every message that filters have judged.
@@ -118,6 +134,8 @@ pub struct Arrival {
     pub tls: Option<Arc<net::ServerTls>>,
     /// What the session may do.
     pub policy: Policy,
+    /// What counts the session; it is dropped at its end.
+    pub counted: Box<dyn Send + Sync>,
 }
 
 /// Why a session ended before its time.
@@ -166,10 +184,10 @@ impl Break {
     }
 }
 
-/// Serves a client to the end of its session.
-pub async fn serve(services: Arc<Services>, arrival: Arrival) {
+/// Serves a client to the end of its session. The future is small, since one is there for every client.
+pub fn serve(services: Arc<Services>, arrival: Arrival) -> impl Future<Output = ()> + Send {
     let started = Instant::now();
-    let driver = Driver {
+    let driver = Box::new(Driver {
         id: SESSIONS.fetch_add(1, Ordering::Relaxed),
         session: Session::new(arrival.policy),
         client: Client::new(arrival.stream, services.times.stall),
@@ -185,16 +203,19 @@ pub async fn serve(services: Arc<Services>, arrival: Arrival) {
         permit: None,
         selection: Selection::default(),
         kept: HashMap::new(),
+        stash: None,
         examined: None,
         memory: None,
         queue: VecDeque::new(),
         mid_reply: false,
+        pace: Pace::default(),
         deadline: started + services.times.login,
         totals: Totals::default(),
+        counted: arrival.counted,
         services,
-    };
+    });
     info!("opened");
-    driver.run().await;
+    driver.run()
 }
 
 #[derive(Debug, Default)]
@@ -225,6 +246,9 @@ struct Driver {
     permit: Option<net::UserPermit>,
     selection: Selection,
     kept: HashMap<MessageNumber, Kept>,
+    /// Messages that were read ahead, as they came.
+    #[expect(clippy::box_collection, reason = "most sessions read nothing ahead, and one at rest is small")]
+    stash: Option<Box<HashMap<MessageNumber, message::Message>>>,
     /// What the filters have examined in this session, by hashes.
     #[expect(clippy::box_collection, reason = "most sessions examine nothing, and one at rest is small")]
     examined: Option<Box<HashSet<u64>>>,
@@ -233,8 +257,12 @@ struct Driver {
     queue: VecDeque<Effect>,
     /// A multi-line reply has begun and not ended.
     mid_reply: bool,
+    /// Of the filters.
+    pace: Pace,
     deadline: Instant,
     totals: Totals,
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    counted: Box<dyn Send + Sync>,
 }
 
 /// What came of connecting to an upstream.
@@ -258,7 +286,7 @@ impl Driver {
         self.server.as_ref().map(Server::name).unwrap_or_default()
     }
 
-    async fn run(mut self) {
+    async fn run(mut self: Box<Self>) {
         let started = Instant::now();
         self.certify();
         let mut step = self.begin().await;
@@ -337,7 +365,8 @@ impl Driver {
             }
             Effect::Job(Job::Handshake) => Ok(Step::Secure),
             Effect::Job(job) => {
-                if let Some(event) = self.job(job).await? {
+                // Apart: a session at rest need not hold room for all that it might have to wait for.
+                if let Some(event) = Box::pin(self.job(job)).await? {
                     let effects = self.session.on(event);
                     self.push(effects, true)?;
                 }
@@ -351,6 +380,10 @@ impl Driver {
                 warn!(upstream = self.server_name(), "{text}");
                 Ok(Step::Next)
             }
+            Effect::Forget(number) => {
+                self.unstash(number);
+                Ok(Step::Next)
+            }
             Effect::Close => Ok(Step::End),
             Effect::Broken(reason) => Err(Break::OutOfStep(reason)),
         }
@@ -359,7 +392,7 @@ impl Driver {
     async fn job(&mut self, job: Job) -> Result<Option<Event>, Break> {
         let reads_body = job.reads_body();
         let event = match job {
-            // Large futures that most sessions are seldom in live apart, or every session at rest would hold room for them.
+            // The seldom ones live apart, too.
             Job::Connect(user) => Box::pin(self.connect(user)).await?,
             Job::Disconnect => {
                 self.upstream = None;
@@ -367,22 +400,24 @@ impl Driver {
             }
             Job::Verify { user, password } => Event::Verified(Box::pin(self.verify(user, password)).await?),
             Job::Admit(user) => Box::pin(self.admit(user)).await,
-            Job::Penalize(reply) => self.penalize(reply).await?,
+            Job::Penalize(reply) => Box::pin(self.penalize(reply)).await?,
             Job::Turn(command) => Event::Turn(command),
             Job::Reply(purpose) => {
                 let line = self.reply(&purpose).await?;
                 Event::Reply(purpose, line)
             }
-            Job::Collect(purpose) => Event::Collected(purpose, self.collect().await?),
+            Job::Collect(purpose) => Event::Collected(purpose, Box::pin(self.collect()).await?),
             Job::Relay => {
                 self.relay().await?;
                 Event::Relayed
             }
-            Job::List(listing) => Event::Listed(self.list(listing).await?),
+            Job::List(listing) => Event::Listed(Box::pin(self.list(listing)).await?),
             Job::Fetch(fetch) => Box::pin(self.fetch(fetch)).await?,
-            Job::Kept(number, extent) => self.kept(number, extent).await?,
+            Job::Kept(number, extent) => Box::pin(self.kept(number, extent)).await?,
             Job::Ahead(fetch) => Box::pin(self.ahead(fetch)).await?,
             Job::Peek(fetch) => Box::pin(self.peek(fetch)).await?,
+            Job::Stash { number, keep } => Box::pin(self.stash(number, keep)).await?,
+            Job::Stashed(fetch) => Box::pin(self.stashed(fetch)).await?,
             Job::Recall(seen) => Box::pin(self.recall(seen)).await,
             Job::Released(id, extent) => Box::pin(self.released(&id, extent)).await?,
             Job::Discard { ids, reply } => Box::pin(self.discard(ids, reply)).await,
@@ -396,16 +431,19 @@ impl Driver {
 
     /// Nothing to do: waits for the client, holding no buffer.
     async fn rest(&mut self) -> Result<Step, Break> {
+        self.queue = VecDeque::new();
         self.client.flush().await?;
         if let Some(upstream) = &mut self.upstream {
             upstream.flush().await?;
         }
         // One timer for both: what wakes first.
         let noop = self.upstream.as_ref().filter(|_| self.session.logged_in()).map(Connection::noop_due);
+        let ahead = self.session.expects_ahead();
         let disturbance = async {
-            match &mut self.upstream {
-                Some(upstream) => upstream.disturbance().await,
-                None => std::future::pending().await,
+            match (&mut self.upstream, ahead) {
+                (Some(upstream), Some(most)) => upstream.take_in(usize::try_from(most).unwrap_or(usize::MAX)).await,
+                (Some(upstream), None) => upstream.disturbance().await,
+                (None, _) => std::future::pending().await,
             }
         };
         tokio::select! {
@@ -432,7 +470,7 @@ impl Driver {
     }
 
     /// STLS: from here on the connection is encrypted, and nothing said before counts.
-    async fn secure(mut self) -> Result<Self, Break> {
+    async fn secure(mut self: Box<Self>) -> Result<Box<Self>, Break> {
         self.client.flush().await?;
         if self.client.has_input() {
             return Err(Break::Injection);

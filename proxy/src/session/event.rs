@@ -74,6 +74,15 @@ pub enum Event {
     ReadAhead(MessageNumber, Option<(u64, bool)>),
     /// The top of a message has been looked at: the client has its answer, or the whole is needed.
     Peeked(MessageNumber, bool),
+    /// A message has been read ahead of the client.
+    Stashed {
+        /// Its number.
+        number: MessageNumber,
+        /// Whether it was to be kept.
+        wanted: bool,
+        /// Whether it is.
+        there: bool,
+    },
     /// Released messages are gone, or not: the reply to QUIT.
     Discarded(Bytes),
     /// A message is not to be had now: the reply for the client.
@@ -91,6 +100,8 @@ pub enum Effect {
     Job(Job),
     /// Tell the operator.
     Warn(&'static str),
+    /// Drop this message that was read ahead of the client; all of them, if none is named.
+    Forget(Option<MessageNumber>),
     /// End the session after what was sent: the client's connection, and the upstream's without QUIT.
     Close,
     /// The upstream is out of step: break the session off.
@@ -139,6 +150,15 @@ pub enum Job {
     Ahead(Fetch),
     /// Read the top of a message, filter its header block, send it: [`Event::Peeked`].
     Peek(Fetch),
+    /// Read a message for later, to be kept or not: [`Event::Stashed`].
+    Stash {
+        /// Its number.
+        number: MessageNumber,
+        /// Whether the client may still ask for it.
+        keep: bool,
+    },
+    /// Filter and send a message that was read ahead: [`Event::Fetched`], [`Event::Sent`] or [`Event::NotFetched`].
+    Stashed(Fetch),
     /// Take these released messages off the list for good; this is the reply if it succeeds: [`Event::Discarded`].
     Discard {
         /// Their ids.
@@ -152,7 +172,8 @@ impl Job {
     /// True if it reads the lines behind a status line of the upstream.
     #[must_use]
     pub fn reads_body(&self) -> bool {
-        matches!(self, Self::Collect(_) | Self::Relay | Self::List(_) | Self::Fetch(_) | Self::Ahead(_) | Self::Peek(_))
+        let short = matches!(self, Self::Collect(_) | Self::Relay | Self::List(_));
+        short || matches!(self, Self::Fetch(_) | Self::Ahead(_) | Self::Peek(_) | Self::Stash { .. })
     }
 }
 
@@ -189,6 +210,15 @@ pub enum Purpose {
     Peek(Fetch),
     /// TOP or RETR of a message whose size is to be known.
     Ahead(Fetch),
+    /// CAPA for the proxy itself, after the login.
+    OwnCapa,
+    /// RETR of a message that the client has not asked for yet.
+    Stash {
+        /// Its number.
+        number: MessageNumber,
+        /// Whether it is still wanted.
+        keep: bool,
+    },
     /// LIST of a message whose top is wanted.
     Weigh(MessageNumber),
     /// DELE.

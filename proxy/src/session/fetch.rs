@@ -34,6 +34,8 @@ pub struct FetchPolicy {
     pub retr_once: bool,
     /// The upstream tells envelopes.
     pub sdps: bool,
+    /// How many messages are read ahead of the client, and how many octets of them; none: 0.
+    pub read_ahead: (usize, u64),
     /// STAT and LIST tell what RETR will send.
     pub exact: bool,
     /// Messages that were held in earlier sessions are not there for the client.

@@ -42,6 +42,10 @@ pub struct Maildrop {
     envelopes: HashMap<MessageNumber, Option<Arc<Envelope>>>,
     /// Octets as the upstream lists them, where the proxy has asked.
     listed: HashMap<MessageNumber, u64>,
+    /// The highest number in it.
+    highest: u32,
+    /// They are noted when the client asks, too.
+    notes_sizes: bool,
     /// The message whose top could not be judged by itself.
     needed_whole: Option<MessageNumber>,
     view: Option<Box<View>>,
@@ -51,6 +55,25 @@ impl Maildrop {
     /// From now on the client sees another maildrop than the upstream's.
     pub(super) fn begin_view(&mut self, released: Vec<Released>) {
         self.view = Some(Box::new(View::new(released)));
+    }
+
+    /// From now on the sizes are noted that a client asks for.
+    pub(super) fn note_sizes(&mut self) {
+        self.notes_sizes = true;
+    }
+
+    /// The message behind this one, of those that the client sees and has not marked; `listed`: of those that the upstream
+    /// has listed.
+    pub(super) fn next(&self, number: MessageNumber, listed: bool) -> Option<MessageNumber> {
+        /// Numbers that are looked at; a larger gap ends the sequence.
+        const GAP: u32 = 1000;
+        let most = if listed { self.highest } else { u32::MAX };
+        let step = |step| number.get().checked_add(step).filter(|&next| next <= most).and_then(MessageNumber::new);
+        let mut numbers = (1..=GAP).map_while(step);
+        numbers.find(|next| {
+            let there = !listed || self.listed.contains_key(next);
+            there && !self.deleted.contains(next) && self.shown(*next).is_some()
+        })
     }
 
     /// The client sees the upstream's maildrop after all.
@@ -222,6 +245,11 @@ impl Maildrop {
         self.deleted.insert(number);
     }
 
+    /// True if the upstream has marked the message.
+    pub(super) fn is_deleted(&self, number: MessageNumber) -> bool {
+        self.deleted.contains(&number)
+    }
+
     /// The upstream has unmarked all messages.
     pub(super) fn reset(&mut self) {
         self.deleted.clear();
@@ -271,6 +299,7 @@ impl Maildrop {
     pub(super) fn note_listed(&mut self, number: MessageNumber, octets: Option<u64>) {
         if self.listed.len() < MAX_LISTED {
             self.listed.insert(number, octets.unwrap_or(0));
+            self.highest = self.highest.max(number.get());
             if let Some(view) = &mut self.view {
                 view.note(number);
             }

@@ -47,6 +47,9 @@ impl Session {
                 None => self.read_ahead(number),
             });
         }
+        if let Some(effects) = self.before_prefetch(command) {
+            return Some(effects);
+        }
         let (number, lines) = match command {
             Command::Retr(number) => (number, None),
             Command::Top { number, lines } => (number, Some(*lines)),
@@ -136,6 +139,7 @@ impl Session {
             // The command itself will be told why.
             (Purpose::List(_), false) => {
                 self.maildrop.end_view();
+                self.no_prefetch();
                 Vec::new()
             }
             (Purpose::Ahead(fetch), true) => vec![Effect::Job(Job::Ahead(fetch))],
@@ -158,7 +162,10 @@ impl Session {
     /// A list for the proxy itself has been read through.
     pub(super) fn explored(&mut self, listing: &Listing) {
         match listing {
-            Listing::OwnSizes if self.maildrop.is_too_large() => self.maildrop.end_view(),
+            Listing::OwnSizes if self.maildrop.is_too_large() => {
+                self.maildrop.end_view();
+                self.no_prefetch();
+            }
             Listing::OwnSizes => self.maildrop.learn(Known::Sizes),
             _ => {
                 self.maildrop.find_ambiguous_ids();

@@ -29,6 +29,7 @@ fn show(effect: &Effect) -> String {
         Effect::Upstream(line) => format!("U: {}", String::from_utf8_lossy(line.expose())),
         Effect::Job(job) => format!("J: {}", format!("{job:?}").split(['(', ' ']).next().unwrap_or_default()),
         Effect::Warn(text) => format!("warn: {text}"),
+        Effect::Forget(number) => format!("forget {}", number.map_or("all".into(), |number| number.to_string())),
         Effect::Close => "close".into(),
         Effect::Broken(reason) => format!("broken: {reason}"),
     }
@@ -57,7 +58,8 @@ fn connected(policy: Policy) -> Session {
     session
 }
 
-fn logged_in(fetch: FetchPolicy) -> Session {
+/// A session of a user whose mail is fetched so.
+pub(super) fn logged_in(fetch: FetchPolicy) -> Session {
     let mut session = connected(policy());
     let asked = say(&mut session, "USER alice");
     answer(&mut session, asked, "+OK");

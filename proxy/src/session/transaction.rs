@@ -1,7 +1,7 @@
 //! The TRANSACTION state (RFC 1939 section 5), and what the upstream says in it.
 
 use super::maildrop::Place;
-use super::{Effect, Effects, Extent, Job, Listing, Phase, Purpose, Session, TopBy, ask, client};
+use super::{Effect, Effects, Extent, Job, Listing, Phase, Purpose, Session, TopBy, ask, client, upstream};
 use crate::pop3::{Command, EnvelopeReader, MessageNumber, State, Status};
 
 /// As many lines as TOP can ask for everywhere: the whole message, without being counted as delivered.
@@ -40,13 +40,16 @@ impl Session {
     /// A command for a message of the upstream, with its number there.
     fn transaction_with(&mut self, number: MessageNumber, command: Command) -> Effects {
         match command {
-            Command::List(_) => ask(format!("LIST {number}"), Purpose::ListOne(number)),
+            Command::List(_) => match self.listed_before(number) {
+                Some(reply) => vec![reply],
+                None => ask(format!("LIST {number}"), Purpose::ListOne(number)),
+            },
             Command::Uidl(_) => ask(format!("UIDL {number}"), Purpose::UidlOne(number)),
             Command::Retr(_) => self.retr(number),
             Command::Top { lines, .. } => self.top(number, lines),
             Command::Envelope(_) if self.fetch.filtered => ask(format!("*ENV {number}"), envelope_of(number, true)),
             Command::Envelope(_) => ask(format!("*ENV {number}"), Purpose::Multi),
-            Command::Dele(_) => ask(format!("DELE {number}"), Purpose::Dele(number)),
+            Command::Dele(_) => self.dele(number),
             Command::Extension { line, extension } => self.numbered_extension(number, &line, extension),
             _ => self.bad("not after login".into()),
         }
@@ -59,16 +62,18 @@ impl Session {
                 ask("LIST", Purpose::List(Listing::Sum { messages: 0, octets: 0 }))
             }
             Command::Stat | Command::Noop => ask(line, Purpose::Single),
-            Command::List(_) if self.maildrop.differs() => ask(line, Purpose::List(Listing::Sizes)),
+            Command::List(_) if self.maildrop.differs() || self.prefetch.is_some() => {
+                ask(line, Purpose::List(Listing::Sizes))
+            }
             Command::List(_) => ask(line, Purpose::Multi),
             Command::Uidl(_) if self.fetch.filtered || self.maildrop.renumbers() => {
                 ask(line, Purpose::List(Listing::Uidls))
             }
             Command::Uidl(_) => ask(line, Purpose::Multi),
-            Command::Rset => ask(line, Purpose::Rset),
+            Command::Rset => self.ask_with_nothing_ahead(line, Purpose::Rset),
             Command::Quit => {
                 self.phase = Phase::Closing;
-                ask(line, Purpose::Quit)
+                self.ask_with_nothing_ahead(line, Purpose::Quit)
             }
             Command::Capa => ask(line, Purpose::Capa),
             Command::Extension { line, extension } if extension.state != State::Authorization => {
@@ -93,12 +98,21 @@ impl Session {
 
     fn retr(&mut self, number: MessageNumber) -> Effects {
         if !self.fetch.filtered {
-            return ask(format!("RETR {number}"), Purpose::Multi);
+            return self.retr_in_sequence(number, Purpose::Multi);
         }
         if self.fetch.retr_once && self.maildrop.is_kept(number) {
             return vec![Effect::Job(Job::Kept(number, Extent::Whole))];
         }
-        ask(format!("RETR {number}"), Purpose::Fetch(self.fetch_of(number, Extent::Whole)))
+        let fetch = self.fetch_of(number, Extent::Whole);
+        self.retr_in_sequence(number, Purpose::Fetch(fetch))
+    }
+
+    /// A command behind which nothing is wanted that was read ahead.
+    fn ask_with_nothing_ahead(&mut self, line: Vec<u8>, purpose: Purpose) -> Effects {
+        let mut effects = vec![upstream(line)];
+        effects.append(&mut self.give_back());
+        effects.push(Effect::Job(Job::Reply(purpose)));
+        effects
     }
 
     fn top(&mut self, number: MessageNumber, lines: u64) -> Effects {
@@ -135,6 +149,8 @@ impl Session {
         }
         if !status.ok {
             return match purpose {
+                // The client will hear it if it asks.
+                Purpose::Stash { number, keep } => self.stashed(number, keep, false),
                 Purpose::Quit => vec![relayed(), Effect::Close],
                 // The client did not ask.
                 Purpose::List(Listing::Envelope { shown: false, .. }) => Vec::new(),
@@ -146,7 +162,7 @@ impl Session {
             Purpose::List(listing) if !listing.is_shown() => list(listing),
             // The status line tells messages and octets too, as a rule; those of the upstream.
             Purpose::List(Listing::Sizes) => {
-                let mut effects = vec![client("+OK")];
+                let mut effects = vec![if self.maildrop.differs() { client("+OK") } else { relayed() }];
                 effects.extend(list(Listing::Sizes));
                 effects
             }
@@ -164,6 +180,7 @@ impl Session {
                 vec![self.renumbered_reply(status)]
             }
             Purpose::Fetch(fetch) => vec![Effect::Job(Job::Fetch(fetch))],
+            Purpose::Stash { number, keep } => vec![Effect::Job(Job::Stash { number, keep })],
             Purpose::Dele(number) => {
                 self.maildrop.delete(number);
                 // The upstream's text may tell its own number.
@@ -205,7 +222,11 @@ impl Session {
     pub(super) fn listed(&mut self, listing: Listing) -> Effects {
         match listing {
             Listing::Sum { messages, octets } => vec![client(format!("+OK {messages} {octets}"))],
-            Listing::Sizes | Listing::Uidls | Listing::Numbered => Vec::new(),
+            Listing::Sizes => {
+                self.sizes_listed();
+                Vec::new()
+            }
+            Listing::Uidls | Listing::Numbered => Vec::new(),
             Listing::Envelope { number, reader, .. } => {
                 self.maildrop.note_envelope(number, Some(reader.finish()));
                 Vec::new()

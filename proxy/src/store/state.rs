@@ -1,4 +1,5 @@
-//! What filters remember from one message to the next: values under keys, each filter's and each user's apart.
+//! What filters remember from one message to the next: values under keys, each filter's and each user's apart. Beside it, in
+//! the same database, what became of messages.
 //!
 //! ```text
 //! get:    cache (bounded, in memory) -> database
@@ -14,8 +15,10 @@
 mod cache;
 mod commit;
 mod database;
+mod history;
 mod learned;
 mod sql;
+mod verdicts;
 
 #[cfg(test)]
 mod tests;
@@ -30,12 +33,14 @@ use sqlx::AnyConnection;
 use tokio::time::Instant;
 
 use super::Identity;
-use cache::Cache;
+use cache::{Cache, Seen};
 use database::{Aborted, Database, Work};
 use sql::{Entry, Found, ScopeRow};
 
 pub use commit::{Changes, Write};
+pub use history::{History, Judgement, Wanted};
 pub use learned::{Label, Lesson};
+pub use verdicts::Verdicts;
 
 /// How long one access to the database may take at most.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -164,14 +169,7 @@ impl State {
         patience: Duration,
     ) -> Result<Vec<Option<Vec<u8>>>, StateError> {
         let inner = &self.inner;
-        let scope = inner.cache.scope(owner);
-        let seen = match scope.fresh() {
-            Some(seen) => seen,
-            None => {
-                let row = inner.database.read(patience, ReadScope(owner)).await?;
-                scope.checked(row, inner.cache.epoch())
-            }
-        };
+        let (scope, seen) = self.seen(owner, patience).await?;
         let mut found = inner.cache.all(&seen, keys);
         let missing: Vec<usize> = (0..keys.len()).filter(|at| found[*at].is_none()).collect();
         if !missing.is_empty() {
@@ -199,6 +197,30 @@ impl State {
             found.flatten().filter(|(_, expires)| *expires > now).map(|(value, _)| value.to_vec())
         };
         Ok(found.into_iter().map(value).collect())
+    }
+
+    /// The number of a scope and its generation, which changes with each commit; none if nothing was ever committed.
+    ///
+    /// What other processes have written within the last second may be missing.
+    ///
+    /// # Errors
+    ///
+    /// The database can't be read within `patience`.
+    pub async fn generation(&self, owner: &Owner, patience: Duration) -> Result<Option<(i64, i64)>, StateError> {
+        Ok(self.seen(owner, patience).await?.1.number())
+    }
+
+    /// A scope as it was lately.
+    async fn seen(&self, owner: &Owner, patience: Duration) -> Result<(Arc<cache::Scope>, Seen), StateError> {
+        let scope = self.inner.cache.scope(owner);
+        let seen = match scope.fresh() {
+            Some(seen) => seen,
+            None => {
+                let row = self.inner.database.read(patience, ReadScope(owner)).await?;
+                scope.checked(row, self.inner.cache.epoch())
+            }
+        };
+        Ok((scope, seen))
     }
 
     /// Commits all changes together, or none.
@@ -263,6 +285,23 @@ impl Work for ReadEntries<'_> {
     }
 }
 
+impl Inner {
+    /// Removes verdicts that are over.
+    async fn forget_verdicts(&self) -> Result<(), StateError> {
+        let max = i64::try_from(self.limits.verdict_cache).unwrap_or(i64::MAX);
+        self.database.transaction(Instant::now() + PATIENCE, verdicts::Trim { now: now(), max }).await
+    }
+
+    /// Removes what happened longer ago than the configuration keeps it.
+    async fn forget_history(&self) -> Result<(), StateError> {
+        let Some(before) = self.limits.history.and_then(|keep| SystemTime::now().checked_sub(keep)) else {
+            return Ok(());
+        };
+        let deadline = Instant::now() + PATIENCE;
+        self.database.transaction(deadline, history::Forget { before }).await.map(drop)
+    }
+}
+
 /// A state that is still in use.
 async fn sweep(state: Weak<Inner>) {
     loop {
@@ -272,6 +311,12 @@ async fn sweep(state: Weak<Inner>) {
             Ok(0) => {}
             Ok(swept) => tracing::debug!(swept, "removed what filters remember no longer"),
             Err(error) => tracing::warn!(%error, "what filters remember no longer can't be removed"),
+        }
+        if let Err(error) = state.forget_verdicts().await {
+            tracing::warn!(%error, "verdicts that were kept for too long can't be removed");
+        }
+        if let Err(error) = state.forget_history().await {
+            tracing::warn!(%error, "what is in the history for too long can't be removed");
         }
     }
 }

@@ -9,13 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
 use zeroize::Zeroize;
 
-use crate::net::{Stream, UpstreamPermit};
+use crate::net::{LARGE, Stream, UpstreamPermit, hand_on, make_room, within};
 use crate::pop3::{MAX_GREETING, MAX_REPLY_LINE, sasl};
 
-/// How much is read at once.
-const READ: usize = 64 * 1024;
-/// The buffer that a connection at rest may keep.
-const KEPT: usize = 4 * 1024;
 /// The longest challenge: the token, and what a line has around it.
 const MAX_CHALLENGE: usize = sasl::MAX_TOKEN + 4;
 
@@ -134,6 +130,7 @@ impl Connection {
             return Err(Fault::Unasked);
         }
         self.outstanding += 1;
+        make_room(&mut self.output, line.len() + 2);
         self.output.extend_from_slice(line);
         self.output.extend_from_slice(b"\r\n");
         Ok(())
@@ -158,8 +155,8 @@ impl Connection {
         if self.output.is_empty() && !self.unflushed {
             return Ok(());
         }
-        timeout(self.stall, self.send()).await.map_err(|_| Fault::Stalled(self.stall))??;
-        self.output = BytesMut::new();
+        within(self.stall, self.send()).await.map_err(|_| Fault::Stalled(self.stall))??;
+        hand_on(&mut self.output);
         self.moved = Instant::now();
         Ok(())
     }
@@ -310,7 +307,7 @@ impl Connection {
     ///
     /// When the server goes away.
     pub async fn more(&mut self) -> Result<usize, Fault> {
-        self.input.reserve(READ);
+        make_room(&mut self.input, LARGE);
         match self.stream.read_buf(&mut self.input).await? {
             0 => Err(Fault::Closed),
             count => {
@@ -320,13 +317,24 @@ impl Connection {
         }
     }
 
+    /// Takes in what was asked for, up to so many octets, and a piece more; returns only when the server is gone.
+    /// Cancellation-safe.
+    pub async fn take_in(&mut self, most: usize) -> Fault {
+        while self.input.len() < most {
+            if let Err(fault) = self.more().await {
+                return fault;
+            }
+        }
+        std::future::pending().await
+    }
+
     /// Waits until the server does what it must not do now: speaks or leaves. Cancellation-safe.
     pub async fn disturbance(&mut self) -> Fault {
         if !self.input.is_empty() {
             return Fault::Unasked;
         }
-        if self.input.capacity() > KEPT {
-            self.input = BytesMut::new();
+        if self.input.capacity() > 0 {
+            hand_on(&mut self.input);
         }
         let mut octet = [0; 1];
         match self.stream.read(&mut octet).await {

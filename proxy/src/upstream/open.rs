@@ -98,6 +98,10 @@ pub struct Rules {
     pub held: Held,
     /// RETR of what TOP has fetched is answered without the server.
     pub retr_once: bool,
+    /// How many messages are read ahead of the client.
+    pub read_ahead: usize,
+    /// How many octets of them.
+    pub read_ahead_bytes: u64,
     /// Incoming headers are believed even where filters write them.
     pub trust_headers: bool,
     /// The greeting keeps its timestamp for APOP.
@@ -121,6 +125,8 @@ impl Rules {
             sizes: upstream.sizes,
             held: upstream.held,
             retr_once: upstream.retr_once,
+            read_ahead: upstream.read_ahead,
+            read_ahead_bytes: upstream.read_ahead_bytes,
             trust_headers: upstream.trust_headers,
             apop: upstream.apop,
             own_greeting: upstream.greeting == Greeting::Own,

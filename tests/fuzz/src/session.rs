@@ -122,7 +122,7 @@ impl Play {
                 self.ended = true;
             }
             Effect::Broken(_) => self.ended = true,
-            Effect::Warn(_) => {}
+            Effect::Warn(_) | Effect::Forget(_) => {}
             Effect::Upstream(_) => panic!("sent already"),
         }
     }

@@ -1,8 +1,13 @@
 //! A POP3 server with mailboxes in memory: fast, correct, and with nothing of its own to say.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::connection::stuff;
 
@@ -34,7 +39,29 @@ impl Mailbox {
     #[must_use]
     pub fn serve(messages: &[Vec<u8>]) -> Self {
         let content = Arc::new(Content::of(messages));
-        Self::serve_content(move |_| content.clone())
+        Self::serve_content(move |_| content.clone(), &Manner::Clear)
+    }
+
+    /// The same under implicit TLS.
+    ///
+    /// # Panics
+    ///
+    /// If no port is free.
+    #[must_use]
+    pub fn serve_tls(messages: &[Vec<u8>], config: Arc<ServerConfig>) -> Self {
+        let content = Arc::new(Content::of(messages));
+        Self::serve_content(move |_| content.clone(), &Manner::Tls(config))
+    }
+
+    /// The same far away: each reply arrives so much later. Commands that are sent together are answered together.
+    ///
+    /// # Panics
+    ///
+    /// If no port is free.
+    #[must_use]
+    pub fn serve_far(messages: &[Vec<u8>], delay: Duration) -> Self {
+        let content = Arc::new(Content::of(messages));
+        Self::serve_content(move |_| content.clone(), &Manner::Far(delay))
     }
 
     /// Serves the messages that a user of this name has.
@@ -44,20 +71,21 @@ impl Mailbox {
     /// If no port is free.
     #[must_use]
     pub fn serve_each(messages: impl Fn(&str) -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
-        Self::serve_content(move |user| Arc::new(Content::of(&messages(user))))
+        Self::serve_content(move |user| Arc::new(Content::of(&messages(user))), &Manner::Clear)
     }
 
-    fn serve_content(content: impl Fn(&str) -> Arc<Content> + Send + Sync + 'static) -> Self {
+    fn serve_content(content: impl Fn(&str) -> Arc<Content> + Send + Sync + 'static, manner: &Manner) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
         let address = listener.local_addr().expect("a bound socket has an address");
         let content = Arc::new(content);
         let commands = Arc::<Mutex<Vec<String>>>::default();
         let heard = commands.clone();
-        std::thread::spawn(move || {
+        let manner = manner.clone();
+        thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (content, heard) = (content.clone(), heard.clone());
+                let (content, heard, manner) = (content.clone(), heard.clone(), manner.clone());
                 // A client that goes away ends its session, and that is all.
-                std::thread::spawn(move || converse(&stream, &*content, &heard));
+                thread::spawn(move || converse_over(stream, manner, &*content, &heard));
             }
         });
         Self { address, commands }
@@ -80,18 +108,86 @@ impl Mailbox {
     }
 }
 
-fn converse(
-    stream: &TcpStream,
+/// How it is spoken to.
+#[derive(Clone, Debug)]
+enum Manner {
+    Clear,
+    Tls(Arc<ServerConfig>),
+    Far(Duration),
+}
+
+fn converse_over(
+    stream: TcpStream,
+    manner: Manner,
     contents: &dyn Fn(&str) -> Arc<Content>,
     heard: &Mutex<Vec<String>>,
-) -> std::io::Result<()> {
-    let mut content = contents("");
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream);
-    let mut writer = stream;
-    writer.write_all(b"+OK ready\r\n")?;
+    match manner {
+        Manner::Clear => converse(stream, contents, heard),
+        Manner::Tls(config) => {
+            let tls = ServerConnection::new(config).map_err(io::Error::other)?;
+            let mut stream = StreamOwned::new(tls, stream);
+            converse(&mut stream, contents, heard)?;
+            stream.conn.send_close_notify();
+            stream.flush()
+        }
+        Manner::Far(delay) => converse(Far::over(stream, delay)?, contents, heard),
+    }
+}
+
+/// A connection on which what is written arrives late.
+#[derive(Debug)]
+struct Far {
+    stream: TcpStream,
+    delay: Duration,
+    under_way: Sender<(Instant, Vec<u8>)>,
+}
+
+impl Far {
+    fn over(stream: TcpStream, delay: Duration) -> io::Result<Self> {
+        let (under_way, arriving) = channel::<(Instant, Vec<u8>)>();
+        let mut out = stream.try_clone()?;
+        thread::spawn(move || {
+            for (due, octets) in arriving {
+                // This is what the distance is made of.
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+                if out.write_all(&octets).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { stream, delay, under_way })
+    }
+}
+
+impl Read for Far {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(octets)
+    }
+}
+
+impl Write for Far {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let sent = self.under_way.send((Instant::now() + self.delay, octets.to_vec()));
+        sent.map(|()| octets.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn converse(
+    stream: impl Read + Write,
+    contents: &dyn Fn(&str) -> Arc<Content>,
+    heard: &Mutex<Vec<String>>,
+) -> io::Result<()> {
+    let mut content = contents("");
+    let mut stream = BufReader::new(stream);
+    stream.get_mut().write_all(b"+OK ready\r\n")?;
     let mut line = String::new();
-    while reader.read_line(&mut line)? > 0 {
+    while stream.read_line(&mut line)? > 0 {
         let command = line.trim_end();
         let words: Vec<_> = command.split(' ').collect();
         let verb = words[0].to_ascii_uppercase();
@@ -105,10 +201,12 @@ fn converse(
             heard.push(note);
         }
         drop(heard);
+        let writer = stream.get_mut();
         match content.retrieved(&verb, words.get(1).copied()) {
             Some(reply) => writer.write_all(reply)?,
             None => writer.write_all(&content.reply(&verb, words.get(1).copied(), words.get(2).copied()))?,
         }
+        writer.flush()?;
         if verb == "QUIT" {
             return Ok(());
         }

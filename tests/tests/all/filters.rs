@@ -146,3 +146,30 @@ fn the_log_tells_of_a_held_message_without_its_text() {
     let log = popgate.log();
     assert!(!log.contains("See the file.") && !log.contains("secret"), "{log}");
 }
+
+#[test]
+fn a_banner_is_put_in_and_nothing_is_taken_away() {
+    let original = message(1, "news", "", "caf\u{e9}\n");
+    let filters = "[[filter]]\nplugin = \"rewrite\"\n[[filter.config.banner]]\ntext = \"From outside.\"\n\
+                   when = { sender = [\"inside.example\"], not = true }\n";
+    let (popgate, mut client) = session(std::slice::from_ref(&original), filters);
+    let came = fetch(&mut client, "RETR 1");
+    let (_, body) = came.split_once("\r\n\r\n").expect("a header and a body");
+    assert!(body.starts_with("From outside.\r\n\r\n") && body.ends_with("caf\u{e9}\r\n"), "{body}");
+    assert!(!keeps(&popgate.folder().join("state"), &crlf(&original)), "nothing was taken away, and a copy is kept");
+    assert_eq!(fetch(&mut client, "TOP 1 99999"), came);
+}
+
+#[test]
+fn active_html_goes_and_the_original_is_kept() {
+    let fields = "MIME-Version: 1.0\nContent-Type: text/html\n";
+    let active = message(1, "offer", fields, "<p onclick=x()>Hello<script>x()</script></p>\n");
+    let quiet = message(2, "offer", fields, "<p class=x>Hello</p>\n");
+    let (popgate, mut client) = session(&[active.clone(), quiet.clone()], "[[filter]]\nplugin = \"defang\"\n");
+    let came = fetch(&mut client, "RETR 1");
+    assert!(came.ends_with("\r\n\r\n<p>Hello</p>\r\n"), "{came}");
+    let state = popgate.folder().join("state");
+    assert!(keeps(&state, &crlf(&active)), "the original is not in the state folder");
+    assert_eq!(normalised(fetch(&mut client, "RETR 2").as_bytes()), quiet);
+    assert!(!keeps(&state, &crlf(&quiet)), "a message that was not changed is kept");
+}

@@ -1,5 +1,7 @@
 //! The built binary, driven over sockets: transcripts, real servers, real clients, the command line.
 
+mod archives;
+mod benchmark;
 mod clients;
 mod commands;
 mod cuts;
@@ -9,6 +11,7 @@ mod false_servers;
 mod filters;
 mod floods;
 mod grants;
+mod history;
 mod kerberos;
 mod kpop;
 mod logins;
@@ -20,11 +23,15 @@ mod other_servers;
 mod patience;
 mod plugin_tool;
 mod probe;
+mod quarantine;
 mod real_server;
+mod resumption;
+mod rewritten;
 mod routes;
 mod sandbox;
 mod scanners;
 mod secrets;
+mod spam;
 mod state;
 mod strangers;
 mod tops;

@@ -125,3 +125,59 @@ fn top_counts_lines_as_the_server_does() {
         }
     }
 }
+
+/// popgate that reads ahead, before the shared Dovecot.
+fn reading_ahead(dovecot: &Dovecot, filters: &str) -> Popgate {
+    Popgate::start(&format!(
+        "[[listener]]\nname = \"pop3\"\naddress = \"127.0.0.1:0\"\ntls = \"none\"\nupstream = \"dovecot\"\n\
+         [[upstream]]\nname = \"dovecot\"\naddress = \"localhost:{}\"\ntls = \"none\"\nread_ahead = 5\n{filters}",
+        dovecot.plain().port(),
+    ))
+}
+
+/// The mail that a client gets that asks for one message after the other, and deletes each if it is told to.
+fn one_by_one(popgate: &Popgate, user: &str, count: usize, deletes: bool) -> Vec<Vec<u8>> {
+    let mut client = log_in(popgate, user);
+    let mut came = Vec::new();
+    for number in 1..=count {
+        client.succeed(&format!("LIST {number}"));
+        client.succeed(&format!("RETR {number}"));
+        came.push(normalised(&client.body()));
+        if deletes {
+            client.succeed(&format!("DELE {number}"));
+        }
+    }
+    client.succeed("QUIT");
+    client.expect_end();
+    came
+}
+
+#[test]
+fn what_is_read_ahead_is_the_same_mail() {
+    let (dovecot, messages) = (Dovecot::shared(), mail::mailbox(998));
+    let all: Vec<_> = messages.iter().cycle().take(messages.len() * 4).cloned().collect();
+    for filters in
+        ["", "[[filter]]\nplugin = \"rewrite\"\n[[filter.config.header]]\naction = \"remove\"\nname = \"X-None\"\n"]
+    {
+        let (popgate, user) = (reading_ahead(dovecot, filters), dovecot.user(&all));
+        expect_same("one by one", &all, &one_by_one(&popgate, &user, all.len(), false));
+        assert_eq!(dovecot.mail(&user).len(), all.len());
+        expect_same("with DELE", &all, &one_by_one(&popgate, &user, all.len(), true));
+        assert_eq!(dovecot.mail(&user).len(), 0);
+    }
+}
+
+#[test]
+fn a_client_that_vanishes_while_mail_is_read_ahead_loses_nothing() {
+    let (dovecot, messages) = (Dovecot::shared(), mail::mailbox(998));
+    let (popgate, user) = (reading_ahead(dovecot, ""), dovecot.user(&messages));
+    let mut client = log_in(&popgate, &user);
+    for number in 1..=3 {
+        client.succeed(&format!("RETR {number}"));
+        client.body();
+        client.succeed(&format!("DELE {number}"));
+    }
+    drop(client);
+    popgate.wait_for_log("closed");
+    assert_eq!(all_mail_behind(dovecot, &popgate, &user), messages.len());
+}

@@ -62,6 +62,17 @@ fn plain(number: usize) -> Vec<u8> {
     message(number, "hello", "", "Text.\n")
 }
 
+/// In which run of the filter a message that asks it to read these things was judged.
+fn run_of(popgate: &Popgate, user: &str, number: usize) -> String {
+    let mut client = popgate.connect("pop3");
+    client.log_in(user, "secret");
+    client.succeed(&format!("RETR {number}"));
+    let text = String::from_utf8_lossy(&client.body()).into_owned();
+    client.succeed("QUIT");
+    let run = text.lines().find_map(|line| line.strip_prefix("X-Run: "));
+    run.unwrap_or_else(|| panic!("{text}")).to_owned()
+}
+
 /// What the filter has counted, by user and for all, when this message comes in a session of its own.
 fn session(popgate: &Popgate, user: &str, commands: &[&str]) -> Vec<String> {
     let mut client = popgate.connect("pop3");
@@ -103,7 +114,7 @@ fn a_message_counts_once_in_a_session() {
 
 #[test]
 fn without_grant_it_is_refused() {
-    let popgate = serve(&[plain(1)], "");
+    let popgate = serve(&[plain(1)], "[store]\nhistory = \"0\"\n");
     let seen = session(&popgate, "alice", &["RETR 1"]);
     assert!(seen[0].contains("Refused") && seen[0].contains("not granted"), "{seen:?}");
     assert!(!popgate.folder().join("state/state.db").exists());
@@ -293,4 +304,86 @@ fn a_dry_run_changes_nothing() {
     assert!(result("a.eml").contains("X-Shared: 0 0"), "{}", ended.errors);
     assert!(result("b.eml").contains("X-Shared: 1 0"), "{}", ended.errors);
     std::io::stderr().flush().expect("it can be written to");
+}
+
+const CACHED: &str = "cache = true\ngrant = { kv = true }\n";
+
+fn reads(number: usize, things: &str) -> Vec<u8> {
+    message(number, "hello", &format!("X-Read: {things}\n"), "Text.\n")
+}
+
+#[test]
+fn a_verdict_that_is_known_is_not_found_out_again() {
+    let mails = [reads(1, "listener"), reads(2, "user"), reads(3, "listener")];
+    for (more, is_known) in [(CACHED, true), (GRANTED, false)] {
+        let popgate = serve(&mails, more);
+        let run = |user, number| run_of(&popgate, user, number);
+        let first = run("alice", 1);
+        assert_eq!(run("bob", 1) == first, is_known);
+        assert_ne!(run("alice", 3), first);
+        // What it has read counts, and nothing else.
+        let of_alice = run("alice", 2);
+        let of_bob = run("bob", 2);
+        assert_ne!(of_alice, of_bob);
+        assert_eq!((run("alice", 2) == of_alice, run("bob", 2) == of_bob), (is_known, is_known));
+    }
+}
+
+#[test]
+fn a_verdict_counts_as_long_as_the_filter_is_the_same_and_remembers_the_same() {
+    let folder = process::folder();
+    write(&folder.path().join("list"), "one");
+    let mails = [reads(1, "listener"), reads(2, "shared findings"), reads(3, "data"), plain(4)].map(|mail| crlf(&mail));
+    let mailbox = Mailbox::serve(&mails);
+    let config = |more: &str| config(&mailbox.address().to_string(), &format!("{CACHED}{more}"));
+    let data = "data = { list = \"list\" }\n";
+    let popgate = Popgate::start_in(folder, &config(data));
+    let runs = || [1, 2, 3].map(|number| run_of(&popgate, "alice", number));
+    let before = runs();
+    assert_eq!(runs(), before);
+    // A message that counts is another state for whoever looks at it.
+    for expected in ["0 0 / 0 0", "1 0 / 1 0"] {
+        assert_eq!(session(&popgate, "alice", &["RETR 4"]), [expected]);
+    }
+    let now = runs();
+    assert_eq!((&now[0], &now[2]), (&before[0], &before[2]));
+    assert_ne!(now[1], before[1]);
+    // Whoever writes into a data file changes what can be read in it.
+    fs::write(popgate.folder().join("list"), "two").expect("it can be written");
+    let after = runs();
+    assert_eq!((&after[0], &after[1]), (&now[0], &now[1]));
+    assert_ne!(after[2], now[2]);
+    // Other limits make another filter, and so do other data files.
+    let other = config(&format!("{data}cpu = \"2s\"\n"));
+    popgate.reload(&other);
+    let reloaded = runs();
+    assert!((0..3).all(|at| reloaded[at] != after[at]), "{after:?} {reloaded:?}");
+    popgate.reload(&other);
+    assert_eq!(runs(), reloaded);
+}
+
+#[test]
+fn verdicts_outlive_the_process_and_what_is_damaged_is_found_out_anew() {
+    let mails = [crlf(&reads(1, "listener"))];
+    let config = config(&Mailbox::serve(&mails).address().to_string(), CACHED);
+    let popgate = Popgate::start(&config);
+    let first = run_of(&popgate, "alice", 1);
+    let database = popgate.folder().join("state/state.db");
+    let sqlite = |statement: &str| {
+        let program = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\n\
+             print(c.execute(sys.argv[2]).fetchall(), flush=True)\nc.commit()";
+        let mut python = Command::new("python3");
+        process::run(python.args(["-c", program]).arg(&database).arg(statement), PATIENCE).output
+    };
+    // The entry with what was read, and the verdict.
+    let began = Instant::now();
+    while sqlite("SELECT COUNT(*) FROM verdict").trim() != "[(2,)]" {
+        assert!(began.elapsed() < PATIENCE, "{}", popgate.log());
+    }
+    let popgate = popgate.killed_and_restarted();
+    assert_eq!(run_of(&popgate, "bob", 1), first);
+    sqlite("UPDATE verdict SET value = CAST(substr(value, 1, 32) || x'07' || substr(value, 34) AS BLOB)");
+    let popgate = popgate.killed_and_restarted();
+    assert_ne!(run_of(&popgate, "bob", 1), first);
+    popgate.wait_for_log("not as it was written");
 }

@@ -102,7 +102,9 @@ transcripts! {
     master_login_behind_a_password
     master_login_that_the_server_refuses
     message_numbers_are_checked
+    messages_are_read_ahead
     noop
+    nothing_is_read_ahead_without_pipelining
     nul_behind_a_login_without_layer
     nul_in_a_line
     one_octet_at_a_time
@@ -163,6 +165,7 @@ transcripts! {
     upstream_with_stls
     utf8_and_lang
     verbs_in_any_case
+    what_was_read_ahead_is_given_back
     xclient_where_it_is_not_offered
     xclient_where_it_is_offered
 }

@@ -9,6 +9,7 @@ use crate::message::Budget;
 use crate::net::{Admission, LoginDelays, UserLimits};
 use crate::plugin::Configuring;
 use crate::session::driver::Overdue;
+use crate::store::History;
 use crate::upstream::Shared;
 
 /// Counts over all sessions.
@@ -52,6 +53,11 @@ impl Lasting {
     /// Connects to where filters keep their state, if they do.
     pub(in crate::cli) async fn check_state(&self, config: &Config) -> Result<(), String> {
         self.plugins.check_state(config).await
+    }
+
+    /// Where it is noted what becomes of messages, where that is wanted.
+    pub(super) fn history(&self, config: &Config) -> Option<History> {
+        self.plugins.history(config)
     }
 
     /// The counts that are in force; new ones where the limits have changed.

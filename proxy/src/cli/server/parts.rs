@@ -7,16 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use popgate_config::{Config, Listener, ListenerTls, Tls};
+use popgate_config::{Config, Language, Listener, ListenerTls, QuarantinePlace, Tls};
+use tokio::runtime::Handle;
 use tracing::warn;
 
+use super::history::observers;
 use super::{Lasting, StartError};
 use crate::message::Limits;
+use crate::message::notice::{TEMPLATE_MAX, Template};
 use crate::net::{
     Admission, CertificateFiles, CertificateSource, MadeCertificates, MakingTls, ServerTls, own_certificate,
 };
 use crate::session::driver::{Observer, Services, Times};
-use crate::store::{Hints, Poison, Quarantine};
+use crate::store::{Hints, History, OpenError, Poison, Quarantine};
 use crate::upstream::{Opener, Passage, PrepareError, Router};
 
 /// Octets of a message that stay in memory; a larger one goes to a spool file.
@@ -42,6 +45,7 @@ pub(in crate::cli) struct Parts {
     pub(super) handshake: Duration,
     pub(super) bad_commands: u32,
     authority: Option<PathBuf>,
+    history: Option<History>,
 }
 
 impl Parts {
@@ -65,11 +69,13 @@ impl Parts {
             |what: &'static str| move |error: std::io::Error| StartError::Running(format!("error: {what}: {error}"));
         let limits = &config.limits;
         let counts = lasting.counts(limits);
+        let history = lasting.history(config);
         let services = Services {
             opener,
             router: Router::new(config),
             chain,
-            quarantine: Arc::new(Quarantine::open(&config.state_dir).map_err(running("the quarantine"))?),
+            quarantine: Arc::new(quarantine(config)?),
+            notice: notice(config)?,
             poison: Arc::new(Poison::open(&config.state_dir).map_err(running("the notes on failures"))?),
             hints: Arc::new(Hints::open(&config.state_dir).map_err(running("the notes on messages"))?),
             delays: counts.delays,
@@ -79,7 +85,8 @@ impl Parts {
             times: Times { login: limits.login, idle: limits.idle, stall: limits.stall, handshake: limits.connect },
             kept_per_session: limits.kept_per_session,
             overdue: counts.overdue,
-            observer,
+            pool: Handle::current(),
+            observer: observers(observer, history.clone(), config.store.history_subject),
         };
         Ok(Self {
             services: Arc::new(services),
@@ -92,7 +99,28 @@ impl Parts {
             handshake: limits.connect,
             bad_commands: limits.bad_commands,
             authority: own.or(making_authority),
+            history,
         })
+    }
+
+    /// Asks the quarantine whether it can be used.
+    pub(in crate::cli) async fn check_quarantine(&self) -> Result<(), StartError> {
+        self.services.quarantine.check().await.map_err(|error| {
+            let hint = "until it can be used, what filters hold is refused and stays on its server";
+            StartError::Running(format!("error: the quarantine: {error}\nhint: {hint}"))
+        })
+    }
+
+    /// Waits until it is noted what became of messages.
+    pub(super) async fn finish(&self) {
+        if let Some(history) = &self.history {
+            history.flush().await;
+        }
+    }
+
+    /// Removes what is in quarantine for too long, while these parts are in use.
+    pub(super) fn keep_expired(&self) -> impl Future<Output = ()> + Send + 'static {
+        Quarantine::keep_expired(Arc::downgrade(&self.services.quarantine))
     }
 
     /// TLS for a client of this listener that was going to this address.
@@ -107,6 +135,45 @@ impl Parts {
     pub(super) fn authority(&self) -> Option<&Path> {
         self.authority.as_deref()
     }
+}
+
+/// Where held mail is kept.
+pub(in crate::cli) fn quarantine(config: &Config) -> Result<Quarantine, StartError> {
+    Quarantine::open(&config.state_dir, &config.store.quarantine, &config.quarantine).map_err(|error| {
+        let bucket = match &config.store.quarantine {
+            QuarantinePlace::Bucket(bucket) => bucket,
+            QuarantinePlace::Folder => return StartError::Running(format!("error: the quarantine: {error}")),
+        };
+        let (place, key, hint) = match &error {
+            OpenError::Credentials(_) => {
+                let hint = "write `aws_access_key_id = ...` and `aws_secret_access_key = ...` into it, a line each";
+                (&bucket.credentials_place, "s3_credentials_file", hint)
+            }
+            _ => (&bucket.place, "quarantine", "see config/README.md, and AWS_* in the environment"),
+        };
+        StartError::Configuration(config.fault_at(place, &format!("`{key}`: {error}"), hint).to_string())
+    })
+}
+
+/// What the owner of a held message gets instead.
+fn notice(config: &Config) -> Result<Template, StartError> {
+    let rules = &config.quarantine;
+    let (Some(path), Some(place)) = (&rules.notice, &rules.notice_place) else {
+        return Ok(match rules.language {
+            Language::English => Template::english(),
+            Language::German => Template::german(),
+        });
+    };
+    let fault = |what: &dyn std::fmt::Display, hint| {
+        let message = format!("`notice`: `{}`: {what}", path.display());
+        StartError::Configuration(config.fault_at(place, &message, hint).to_string())
+    };
+    let octets = std::fs::read(path).map_err(|error| fault(&error, "name a file of text that popgate may read"))?;
+    if octets.len() > TEMPLATE_MAX {
+        return Err(fault(&format!("it is longer than {TEMPLATE_MAX} octets"), "name a file of text"));
+    }
+    let text = String::from_utf8(octets).map_err(|_| fault(&"it is not UTF-8", "save the file as UTF-8"))?;
+    Template::parse(&text).map_err(|error| fault(&error, error.hint))
 }
 
 /// The parts that are in force now.

@@ -5,7 +5,7 @@ use std::sync::{Arc, RwLock};
 
 use popgate_config::{Listener, ListenerTls};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tracing::field::{Empty, display};
@@ -14,45 +14,68 @@ use tracing::{Instrument, Span, debug, info, info_span, warn};
 use super::Parts;
 use super::destination;
 use super::parts::current;
-use crate::net::{self, AcceptError, Door, Header, Stream};
+use super::workers::Workers;
+use crate::net::{self, AcceptError, Acceptor, Door, Header, Stream};
 use crate::session::Policy;
 use crate::session::driver::{self, Arrival};
 
-/// Accepts for ever.
+/// Accepts for ever. Each session gets a worker, and what comes before it is done there already.
 pub(super) async fn accept(
     parts: Arc<RwLock<Arc<Parts>>>,
     name: String,
-    socket: Arc<TcpListener>,
+    acceptor: Acceptor,
+    workers: Arc<Workers>,
     alive: mpsc::Sender<()>,
 ) {
     loop {
         // Leave to accept first: a flood of clients must not use up the descriptors.
         let door = current(&parts).admission.door().await;
-        let (tcp, peer) = net::accept(&socket).await;
+        let (tcp, peer) = acceptor.accept().await;
         let parts = current(&parts);
         let (name, alive) = (name.clone(), alive.clone());
-        tokio::spawn(async move {
+        workers.next().spawn(async move {
             let span = info_span!("session", client = Empty, listener = name, user = Empty, upstream = Empty);
-            receive(&parts, &name, tcp, peer, door).instrument(span).await;
-            drop(alive);
+            let arrival = receive(&parts, &name, tcp, peer, door, alive).instrument(span.clone()).await;
+            // A task of its own: what comes before a session takes more room than the session.
+            if let Some(arrival) = arrival {
+                let services = Arc::clone(&parts.services);
+                tokio::spawn(span.in_scope(|| driver::serve(services, arrival)).instrument(span));
+            }
         });
     }
 }
 
-/// Takes one client from its first octet to the end of its session.
-async fn receive(parts: &Parts, name: &str, tcp: TcpStream, peer: SocketAddr, door: Door) {
-    let Some(listener) = parts.listeners.get(name) else { return };
-    let mut stream = Stream::new(tcp);
+/// Takes one client from its first octet to the beginning of its session; none if it is not let in.
+async fn receive(
+    parts: &Parts,
+    name: &str,
+    tcp: std::net::TcpStream,
+    peer: SocketAddr,
+    door: Door,
+    alive: mpsc::Sender<()>,
+) -> Option<Arrival> {
+    let listener = parts.listeners.get(name)?;
+    let mut stream = match TcpStream::from_std(tcp) {
+        Ok(tcp) => Stream::new(tcp),
+        Err(error) => {
+            warn!(client = %peer.ip(), %error, "connection refused");
+            return None;
+        }
+    };
     let (client, mut destination) = match addresses(parts, listener, &mut stream, peer).await {
         Ok(addresses) => addresses,
-        Err(error) => return warn!(client = %peer.ip(), %error, "connection refused"),
+        Err(error) => {
+            warn!(client = %peer.ip(), %error, "connection refused");
+            return None;
+        }
     };
     Span::current().record("client", display(client.ip().to_canonical()));
-    let _permit = match parts.admission.admit(door, client.ip()) {
+    let permit = match parts.admission.admit(door, client.ip()) {
         Ok(permit) => permit,
         Err((reason, _door)) => {
             warn!(%reason, "connection refused");
-            return refuse(parts, listener, stream, &format!("[SYS/TEMP] {reason}")).await;
+            refuse(parts, listener, stream, &format!("[SYS/TEMP] {reason}")).await;
+            return None;
         }
     };
     if let Some(transparent) = &listener.transparent {
@@ -60,23 +83,31 @@ async fn receive(parts: &Parts, name: &str, tcp: TcpStream, peer: SocketAddr, do
             Ok(original) => destination = original,
             Err(reason) => {
                 warn!(%reason, "connection refused");
-                return refuse(parts, listener, stream, &format!("[SYS/PERM] {reason}")).await;
+                refuse(parts, listener, stream, &format!("[SYS/PERM] {reason}")).await;
+                return None;
             }
         }
     }
     let tls = parts.tls(listener, destination.ip());
     let implicit = destination::is_encrypted(listener, destination);
     if implicit {
-        let Some(tls) = &tls else { return };
-        // Apart: a session that has its handshake behind it need not hold room for one.
-        stream = match Box::pin(timeout(parts.handshake, tls.accept(stream))).await {
+        let tls = tls.as_ref()?;
+        stream = match timeout(parts.handshake, tls.accept(stream)).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error @ AcceptError::Stranger(_))) => return info!(%error, "connection refused"),
-            Ok(Err(error)) => return debug!(%error, "no TLS"),
-            Err(_) => return debug!("no TLS in time"),
+            Ok(Err(error)) => {
+                match error {
+                    AcceptError::Stranger(_) => info!(%error, "connection refused"),
+                    _ => debug!(%error, "no TLS"),
+                }
+                return None;
+            }
+            Err(_) => {
+                debug!("no TLS in time");
+                return None;
+            }
         };
     }
-    let arrival = Arrival {
+    Some(Arrival {
         stream,
         client,
         destination,
@@ -85,8 +116,8 @@ async fn receive(parts: &Parts, name: &str, tcp: TcpStream, peer: SocketAddr, do
         passage: parts.passages.get(name).cloned(),
         tls,
         policy: policy(parts, listener, client, implicit),
-    };
-    driver::serve(Arc::clone(&parts.services), arrival).await;
+        counted: Box::new((permit, alive)),
+    })
 }
 
 /// Ends a connection with an error, where the client can be told in clear.

@@ -63,6 +63,7 @@ async fn an_idle_client_is_left_and_its_server_gets_no_quit() {
             passes_stls: false,
             bad_commands: 20,
         },
+        counted: Box::new(()),
     };
     let session = tokio::spawn(serve(parts.services.clone(), arrival));
     let mut upstream = BufReader::new(server.accept().await.unwrap().0);

@@ -1,6 +1,12 @@
 //! base64 as clients decode it (RFC 2045, section 6.8): foreign characters are skipped, padding may stand anywhere
 //! or lack.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// Octets of a line (RFC 2045, section 6.8).
+const LINE: usize = 76;
+
 const SPACE: u8 = 64;
 const PAD: u8 = 65;
 const FOREIGN: u8 = 66;
@@ -22,6 +28,13 @@ const fn values() -> [u8; 256] {
     table[b'\n' as usize] = SPACE;
     table[b'=' as usize] = PAD;
     table
+}
+
+/// Encodes octets, without a line end behind the last line.
+pub(in super::super) fn encoded(octets: &[u8]) -> Vec<u8> {
+    let encoded = STANDARD.encode(octets);
+    let lines: Vec<_> = encoded.as_bytes().chunks(LINE).collect();
+    lines.join(&b"\r\n"[..])
 }
 
 /// The state between two octets.

@@ -5,6 +5,11 @@ use memchr::memchr;
 /// White space between `=` and the line end that is still taken for a soft line break.
 const TRAILING_MAX: usize = 998;
 
+/// Encodes a text; its CRLF are line ends, a lone CR or LF is none.
+pub(in super::super) fn encoded(octets: &[u8]) -> Vec<u8> {
+    quoted_printable::encode(octets)
+}
+
 /// The state between two octets.
 #[derive(Default)]
 pub(in super::super) struct Decoder {

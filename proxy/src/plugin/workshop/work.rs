@@ -106,8 +106,9 @@ fn runner(engine: &Arc<Engine>, setting: &Setting, materials: &Materials) -> Run
         reach: Reach::noted(),
         // A trial is none of any user's mail, and nothing is to remember it.
         state: None,
+        notes: false,
     };
-    Runner::new(Arc::clone(engine), profile, &[], setting.settings.clone())
+    Runner::new(Arc::clone(engine), profile, &[], setting.settings.clone(), None)
 }
 
 /// Configures an instance, and takes its snapshot.

@@ -1,11 +1,10 @@
 //! A login that the upstream has accepted: limits, filters, and what waits for the user.
 
-use std::sync::Arc;
-
 use tracing::{Span, debug, error};
 
 use super::Driver;
 use crate::session::{Event, FetchPolicy, Released, TopBy};
+use crate::store::Entry;
 use crate::upstream::{Held, Sizes, Top, TopFetch};
 
 impl Driver {
@@ -40,6 +39,7 @@ impl Driver {
             top_of_headers: rules.top == Top::Headers,
             top_max_size: rules.top_max_size,
             retr_once: rules.retr_once,
+            read_ahead: (rules.read_ahead, rules.read_ahead_bytes),
             sdps: rules.sdps,
             exact: rules.sizes == Sizes::Exact,
             hide: rules.held == Held::Hide,
@@ -49,19 +49,19 @@ impl Driver {
 
     /// What was released to the user, as it is now: what comes later is for the next session.
     async fn released_to_user(&self) -> Vec<Released> {
-        let (quarantine, identity) = (Arc::clone(&self.services.quarantine), self.identity());
+        let (quarantine, identity) = (&self.services.quarantine, self.identity());
         if identity.user.is_none() {
             return Vec::new();
         }
-        match tokio::task::spawn_blocking(move || quarantine.released(&identity)).await {
-            Ok(Ok(released)) => {
-                released.into_iter().map(|(entry, octets)| Released { id: entry.id.to_string(), octets }).collect()
+        match quarantine.released(&identity).await {
+            Ok(released) => {
+                let octets = |entry: &Entry| Released { id: entry.id.to_string(), octets: entry.octets() };
+                released.iter().map(octets).collect()
             }
-            Ok(Err(error)) => {
+            Err(error) => {
                 error!(%error, "released messages are not shown: the quarantine can't be read");
                 Vec::new()
             }
-            Err(_) => Vec::new(),
         }
     }
 }

@@ -1,20 +1,18 @@
 //! The client's connection: bounded input, batched output, deadlines.
 
 use std::future::pending;
-use std::io;
+use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::net::{Opening, Stranger, Stream};
+use crate::net::{Opening, SMALL, Stranger, Stream, hand_on, make_room, within};
 use crate::pop3::{LineReader, Next};
 
 /// Queued input of a client, in octets; what is above waits in the socket.
 const MAX_INPUT: usize = 64 * 1024;
-/// How much is read at once.
-const READ: usize = 4 * 1024;
 /// How long the end of a connection may take once everything is sent.
 const CLOSING: Duration = Duration::from_secs(2);
 /// Output is sent when this much is there, in octets.
@@ -93,7 +91,7 @@ impl Client {
     pub(super) fn take(&mut self, count: usize) -> BytesMut {
         let taken = self.input.split_to(count);
         if self.input.is_empty() {
-            self.input = BytesMut::new();
+            hand_on(&mut self.input);
         }
         taken
     }
@@ -110,7 +108,7 @@ impl Client {
         }
         let next = self.lines.next(&mut self.input, limit);
         if self.input.is_empty() {
-            self.input = BytesMut::new();
+            hand_on(&mut self.input);
         }
         next
     }
@@ -119,7 +117,7 @@ impl Client {
     pub(super) async fn fill(&mut self) -> Result<(), Gone> {
         // A connection at rest holds no buffer.
         self.stream.readable().await?;
-        self.input.reserve(READ);
+        make_room(&mut self.input, SMALL);
         let known = self.input.len();
         if self.stream.read_buf(&mut self.input).await? == 0 {
             self.ended = true;
@@ -140,6 +138,7 @@ impl Client {
 
     /// Queues octets.
     pub(super) fn queue(&mut self, bytes: &[u8]) {
+        make_room(&mut self.output, bytes.len());
         self.output.extend_from_slice(bytes);
     }
 
@@ -159,14 +158,15 @@ impl Client {
             self.queue(bytes);
             return self.send_batch().await;
         }
-        self.write_queued().await?;
-        write_all(&mut self.stream, bytes, self.stall).await
+        write_all(&mut self.stream, [&self.output, bytes], self.stall).await?;
+        self.output.clear();
+        Ok(())
     }
 
     /// Sends what is queued.
     pub(super) async fn flush(&mut self) -> Result<(), Gone> {
         self.write_queued().await?;
-        Ok(timeout(self.stall, self.stream.flush()).await.map_err(|_| Gone::Stalled(self.stall))??)
+        Ok(within(self.stall, self.stream.flush()).await.map_err(|_| Gone::Stalled(self.stall))??)
     }
 
     /// Ends the connection in order: what was sent arrives, even where the client has sent more than was read.
@@ -188,21 +188,30 @@ impl Client {
     }
 
     async fn write_queued(&mut self) -> Result<(), Gone> {
-        if self.output.is_empty() {
-            return Ok(());
+        if !self.output.is_empty() {
+            write_all(&mut self.stream, [&self.output, &[]], self.stall).await?;
         }
-        write_all(&mut self.stream, &self.output, self.stall).await?;
-        self.output = BytesMut::new();
+        // A connection at rest holds no buffer.
+        if self.output.capacity() > 0 {
+            hand_on(&mut self.output);
+        }
         Ok(())
     }
 }
 
-/// Writes everything, as long as something moves.
-async fn write_all(stream: &mut Stream, mut bytes: &[u8], stall: Duration) -> Result<(), Gone> {
-    while !bytes.is_empty() {
-        match timeout(stall, stream.write(bytes)).await.map_err(|_| Gone::Stalled(stall))?? {
+/// Writes one after the other, as long as something moves: a status line leaves with what stands behind it, so that the client
+/// wakes up once, and TLS records are full.
+async fn write_all(stream: &mut Stream, [mut first, mut second]: [&[u8]; 2], stall: Duration) -> Result<(), Gone> {
+    while !first.is_empty() || !second.is_empty() {
+        let slices = [IoSlice::new(first), IoSlice::new(second)];
+        let slices = if first.is_empty() { &slices[1..] } else { &slices[..] };
+        match within(stall, stream.write_vectored(slices)).await.map_err(|_| Gone::Stalled(stall))?? {
             0 => return Err(Gone::Io(io::ErrorKind::WriteZero.into())),
-            count => bytes = &bytes[count..],
+            count => {
+                let behind = count.saturating_sub(first.len());
+                first = &first[count.min(first.len())..];
+                second = &second[behind..];
+            }
         }
     }
     Ok(())

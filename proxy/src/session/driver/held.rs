@@ -9,12 +9,21 @@ use super::Driver;
 use crate::filter::Finding;
 use crate::message::Message;
 use crate::message::notice::Notice;
-use crate::store::{self, Entry, Identity, NewEntry};
+use crate::store::{self, Entry, Identity, NewEntry, Original};
 
 /// A finding as the store keeps it.
 fn finding(finding: &Finding) -> store::Finding {
     let Finding { filter, symbol, points, value, text } = finding.clone();
     store::Finding { filter, symbol, points, value, text }
+}
+
+/// A message as the store takes it.
+struct Octets(Message);
+
+impl Original for Octets {
+    fn pieces(&self) -> Box<dyn Iterator<Item = &[u8]> + Send + '_> {
+        Box::new(self.0.segments())
+    }
 }
 
 /// What a client is told when the original can't be stored.
@@ -46,40 +55,23 @@ impl Driver {
             subject: original.header("Subject"),
             findings: findings.iter().map(finding).collect(),
         };
-        let original = original.clone();
-        let stored = tokio::task::spawn_blocking(move || quarantine.put(&entry, original.segments())).await;
-        match stored {
-            Ok(Ok(entry)) => Ok(entry),
-            Ok(Err(error)) => {
-                error!(%error, "nothing can be held: the quarantine does not take it");
-                Err(NOT_STORED.into())
-            }
-            Err(error) => {
-                error!(%error, "nothing can be held");
-                Err(NOT_STORED.into())
-            }
-        }
+        quarantine.put(entry, Arc::new(Octets(original.clone()))).await.map_err(|error| {
+            error!(%error, "nothing can be held: the quarantine does not take it");
+            NOT_STORED.into()
+        })
     }
 
     /// What the client gets in the place of a held message: the same octets each time.
     pub(super) fn notice(&self, entry: &Entry, original: &Message) -> Message {
-        let user = self.user.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
-        let to = if user.contains('@') { user.into_owned() } else { format!("{user}@localhost") };
-        let id = entry.id.to_string();
-        let text = format!(
-            "A message for you was held and is not delivered.\n\n\
-             Reason: {}\nFound by: {}\nId: {}\n\n\
-             The message is kept as it came. Whoever runs this mail gateway can look at it and release it; tell them the id.\n",
-            entry.reason, entry.filter, id,
-        );
         let notice = Notice {
+            template: &self.services.notice,
             original,
-            from: "popgate <postmaster@localhost>",
-            to: &to,
+            user: entry.identity.user.as_deref().unwrap_or_default(),
+            upstream: &entry.identity.upstream,
             date: entry.when,
-            message_id: &format!("<pg-{id}@popgate.invalid>"),
-            held: &id,
-            text: &text,
+            held: entry.id.as_str(),
+            filter: &entry.filter,
+            reason: &entry.reason,
         };
         notice.message()
     }

@@ -77,13 +77,23 @@ impl Driver {
                 return Ok(Event::Relayed);
             }
         };
+        self.examine(fetch, &mut patience, original).await
+    }
+
+    /// Filters a message that is there as a whole, and sends the result.
+    pub(super) async fn examine(
+        &mut self,
+        fetch: Fetch,
+        patience: &mut Patience,
+        original: Message,
+    ) -> Result<Event, Break> {
         let number = fetch.number;
         // RETR's octets are the truth: what TOP fetched counts only if it was the same.
         let known = self.kept.remove(&number).filter(|kept| kept.original == original.sha256());
         let was_kept = known.is_some();
         let result = match known {
             Some(kept) => kept.result,
-            None => match self.filter(&fetch, &mut patience, original.clone()).await? {
+            None => match self.filter(&fetch, patience, original.clone()).await? {
                 Ok(result) => result,
                 Err(reply) if patience.has_begun() => return Err(self.too_late(&fetch, &reply)),
                 Err(reply) => return Ok(Event::NotFetched(reply)),
@@ -100,7 +110,7 @@ impl Driver {
             Some(_) => return Ok(Event::NotFetched(NOT_YET.into())),
             None => {}
         }
-        self.send_message(&result.message, fetch.extent, &patience).await?;
+        self.send_message(&result.message, fetch.extent, patience).await?;
         let wanted = was_kept || fetch.extent != Extent::Whole;
         let keep = wanted && self.keep(number, &original, result);
         Ok(Event::Fetched { number, size, kept: keep })
@@ -204,21 +214,24 @@ impl Driver {
         facts.examined_before = self.examined.as_ref().is_some_and(|examined| examined.contains(&hash));
         let span = info_span!("message", number = %fetch.number);
         let poison = Failures::of(self);
-        let selection = self.selection.clone();
-        let judged = selection.run(original.clone(), facts, &poison).instrument(span.clone());
-        let outcome = self.patiently(patience, judged).await?;
+        let (selection, message) = (self.selection.clone(), original.clone());
+        let judged = async move { selection.run(message, facts, &poison).await }.instrument(span.clone());
+        let outcome = self.judged(patience, judged).await?;
         for filter in outcome.report.filters.iter().filter(|filter| filter.error.is_some()) {
             span.in_scope(|| warn!(filter = filter.name, error = filter.error, "filter has not decided"));
         }
-        if selection.remembers() && !matches!(outcome.disposition, Disposition::Retry { .. }) {
+        if self.selection.remembers() && !matches!(outcome.disposition, Disposition::Retry { .. }) {
             self.examined.get_or_insert_default().insert(hash);
         }
         self.totals.messages += 1;
-        if let Some(observer) = &self.services.observer {
-            let Outcome { disposition, report, .. } = &outcome;
-            observer(&Judged { number: fetch.number, disposition: disposition.clone(), report: report.clone() });
+        let told = self.services.observer.as_ref().map(|_| (outcome.disposition.clone(), outcome.report.clone()));
+        let settled = self.settle(original.clone(), outcome).instrument(span).await;
+        if let (Some(observer), Some((disposition, report))) = (&self.services.observer, told) {
+            let uidl = fetch.uidl.as_deref().map(|id| String::from_utf8_lossy(id).into_owned());
+            let (number, identity, refused) = (fetch.number, self.identity(), !matches!(settled, Ok(Ok(_))));
+            observer(&Judged { number, identity, uidl, original, disposition, report, refused });
         }
-        self.settle(original, outcome).instrument(span).await
+        settled
     }
 
     /// Makes durable what is taken away, then says what the client gets.

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::client::Gone;
 use super::{Break, Client, Driver};
+use crate::filter::Outcome;
 use crate::session::Fetch;
 use crate::upstream::{Connection, Keepalive, Rules};
 
@@ -146,6 +147,19 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Waits for the filters, patiently and where they are in nobody's way.
+    pub(super) async fn judged(
+        &mut self,
+        patience: &mut Patience,
+        judged: impl Future<Output = Outcome> + Send + 'static,
+    ) -> Result<Outcome, Break> {
+        let mut pace = self.pace;
+        let pool = self.services.pool.clone();
+        let outcome = self.patiently(patience, pace.run(&pool, judged)).await;
+        self.pace = pace;
+        outcome
     }
 
     /// Sends what is queued for the client if that is much, however slowly the client takes it.

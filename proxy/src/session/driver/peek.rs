@@ -62,8 +62,9 @@ impl Driver {
         let facts = self.facts(fetch);
         let poison = Failures::of(self);
         let span = info_span!("top", number = %fetch.number);
-        let judged = selection.run(Message::from_bytes(octets(0, head_len)), facts, &poison).instrument(span);
-        let outcome = self.patiently(patience, judged).await?;
+        let head = Message::from_bytes(octets(0, head_len));
+        let judged = async move { selection.run(head, facts, &poison).await }.instrument(span);
+        let outcome = self.judged(patience, judged).await?;
         match outcome.disposition {
             Disposition::Deliver if !outcome.takes_content => {}
             Disposition::Retry { .. } => {

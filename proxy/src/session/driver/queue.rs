@@ -1,7 +1,5 @@
 //! What waits to be done: effects in the order of the client's commands.
 
-use std::collections::VecDeque;
-
 use tokio::time::Instant;
 
 use super::{Break, Driver};
@@ -36,8 +34,8 @@ impl Driver {
     /// Sends what is for the upstream, and puts the rest in line: in front for the answers to a job, whose command is older than
     /// all that waits.
     pub(super) fn push(&mut self, effects: Vec<Effect>, front: bool) -> Result<(), Break> {
-        let mut rest = VecDeque::with_capacity(effects.len());
         let mut sent = Ok(());
+        let mut added = 0;
         for effect in effects {
             match effect {
                 Effect::Upstream(line) => sent = sent.and_then(|()| self.send(&line)),
@@ -48,15 +46,13 @@ impl Driver {
                     {
                         upstream.expect_body();
                     }
-                    rest.push_back(other);
+                    self.queue.push_back(other);
+                    added += 1;
                 }
             }
         }
         if front {
-            rest.append(&mut self.queue);
-            self.queue = rest;
-        } else {
-            self.queue.append(&mut rest);
+            self.queue.rotate_right(added);
         }
         if sent.is_err() {
             self.answer_older();

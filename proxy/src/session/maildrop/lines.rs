@@ -48,7 +48,12 @@ impl Maildrop {
     /// One line of a list: what the client gets for it.
     pub(in crate::session) fn list_line(&mut self, listing: &mut Listing, line: Bytes) -> Option<Bytes> {
         match listing {
-            Listing::Sizes => self.size_line(line),
+            Listing::Sizes => {
+                if let Some((number, listed)) = entry(&line).filter(|_| self.notes_sizes) {
+                    self.note_listed(number, size(listed));
+                }
+                self.size_line(line)
+            }
             Listing::Uidls => {
                 self.note_uidl(&line);
                 self.renumbered(line)

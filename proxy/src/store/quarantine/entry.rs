@@ -107,23 +107,41 @@ pub struct Entry {
     pub from: Option<String>,
     /// What the filters reported.
     pub findings: Vec<Finding>,
+    /// The last line has no end, and gets one when it is sent.
+    #[serde(default)]
+    pub unended: bool,
 }
 
 impl Entry {
-    pub(super) fn new(id: EntryId, new: &NewEntry, size: u64) -> Self {
-        let short = |text: &String| text.chars().take(TEXT_MAX).collect();
+    /// The entry of a message with these octets.
+    pub(super) fn new<'a>(new: NewEntry, octets: impl Iterator<Item = &'a [u8]>) -> Self {
+        let short = |text: String| text.chars().take(TEXT_MAX).collect();
+        let (mut size, mut end) = (0, [0, 0]);
+        for piece in octets {
+            size += piece.len() as u64;
+            for &octet in &piece[piece.len().saturating_sub(2)..] {
+                end = [end[1], octet];
+            }
+        }
         Self {
-            id,
-            identity: new.identity.clone(),
+            id: EntryId::of(&new.identity, &new.sha256),
+            identity: new.identity,
             sha256: hex(&new.sha256),
             size,
             when: whole_seconds(new.when),
-            filter: new.filter.clone(),
-            reason: new.reason.clone(),
-            subject: new.subject.as_ref().map(short),
-            from: new.from.as_ref().map(short),
-            findings: new.findings.iter().cloned().map(Finding::finite).collect(),
+            filter: new.filter,
+            reason: new.reason,
+            subject: new.subject.map(short),
+            from: new.from.map(short),
+            findings: new.findings.into_iter().map(Finding::finite).collect(),
+            unended: size > 0 && end != *b"\r\n",
         }
+    }
+
+    /// The octets that RETR sends.
+    #[must_use]
+    pub fn octets(&self) -> u64 {
+        self.size + if self.unended { 2 } else { 0 }
     }
 
     /// None if the text is not an entry.

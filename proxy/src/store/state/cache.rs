@@ -102,6 +102,13 @@ pub(super) struct Committed {
     pub(super) became: Vec<(Vec<u8>, Found)>,
 }
 
+impl Seen {
+    /// The number of the scope, and its generation.
+    pub(super) fn number(&self) -> Option<(i64, i64)> {
+        Some((self.row?, self.generation))
+    }
+}
+
 impl Cache {
     /// A cache of so many octets.
     pub(super) fn new(octets: u64) -> Self {

@@ -28,9 +28,10 @@ const ATTEMPTS: u32 = 5;
 const BUSY: Duration = Duration::from_millis(1_500);
 
 /// The tables, one step after the other. What is released is never changed; more is added behind. `BLOB` is the type of octets.
-const TABLES: [(&str, &str); 1] = [(
-    "state",
-    "CREATE TABLE state_scope (
+const TABLES: [(&str, &str); 3] = [
+    (
+        "state",
+        "CREATE TABLE state_scope (
         id BIGINT PRIMARY KEY,
         filter TEXT NOT NULL,
         owner TEXT NOT NULL,
@@ -53,7 +54,35 @@ const TABLES: [(&str, &str); 1] = [(
         learned BIGINT NOT NULL,
         PRIMARY KEY (scope, message)
     ) /* WITHOUT ROWID */;",
-)];
+    ),
+    (
+        "history",
+        "CREATE TABLE history (
+        happened BIGINT NOT NULL,
+        upstream TEXT NOT NULL,
+        is_known BIGINT NOT NULL,
+        login TEXT NOT NULL,
+        verdict TEXT NOT NULL,
+        filter TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        uidl TEXT NOT NULL,
+        octets BIGINT NOT NULL,
+        hash BLOB NOT NULL,
+        subject TEXT NOT NULL
+    );
+    CREATE INDEX history_happened ON history (happened);
+    CREATE INDEX history_login ON history (login, happened);",
+    ),
+    (
+        "verdicts",
+        "CREATE TABLE verdict (
+        key BLOB PRIMARY KEY,
+        value BLOB NOT NULL,
+        expires BIGINT NOT NULL
+    );
+    CREATE INDEX verdict_expires ON verdict (expires);",
+    ),
+];
 
 /// Which database it is, as far as that makes a difference.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -167,6 +167,8 @@ async fn postgresql_keeps_what_it_is_given_and_comes_back() {
     let mut server = Server::start();
     keeps_its_promises(|| server.state()).await;
     learns_once(server.state()).await;
+    history::tests::keeps_its_promises(&server.state()).await;
+    verdicts::tests::keeps_its_promises(|| server.state()).await;
     let state = server.state();
     let shared = Owner::shared("again");
     state.commit(adds(&shared, ["n".to_owned()]), PATIENCE).await.unwrap();

@@ -84,6 +84,12 @@ pub(super) fn outcome(
             }
             Event::Peeked(fetch.number, yes)
         }
+        Job::Stash { number, keep } => Event::Stashed { number, wanted: keep, there: keep && yes },
+        Job::Stashed(fetch) if yes => {
+            rules.driver_answers(line);
+            Event::Fetched { number: fetch.number, size: 9, kept: false }
+        }
+        Job::Stashed(_) => Event::NotFetched("-ERR [SYS/TEMP] not at hand".into()),
         Job::Discard { reply, .. } => Event::Discarded(reply),
         Job::Kept(..) | Job::Released(..) => Event::NotFetched("-ERR [SYS/TEMP] not at hand".into()),
     })
@@ -140,6 +146,8 @@ fn fetch_policy(choice: u8, choices: &mut Unstructured<'_>) -> FetchPolicy {
         filtered: choice & 2 == 0,
         top_by: [TopBy::Top, TopBy::Retr, TopBy::Either][usize::from(choice >> 2) % 3],
         retr_once: choice & 16 == 0,
+        // What that sends belongs to no line; it has tests of its own.
+        read_ahead: (0, 0),
         sdps: choice & 32 == 0,
     }
 }

@@ -2,9 +2,12 @@
 //!
 //! It puts what it knows into header fields. What a message asks for in `X-Do` it tries, and says what came of it:
 //! `fail` fails after the writes, `fill SIZE` puts a value of that size under a new key.
+//!
+//! Of a message with `X-Read` it remembers nothing: it reads the things that are named there, and puts a number into `X-Run` that no
+//! other run has.
 
 use popgate_plugin::state::{self, Entry, Scope};
-use popgate_plugin::{Failure, Filter, Label, Learning, Message, NoSettings, Verdict};
+use popgate_plugin::{Failure, Filter, Label, Learning, Message, NoSettings, Verdict, data, random};
 
 struct Count;
 
@@ -18,6 +21,9 @@ impl Filter for Count {
     }
 
     fn filter(&self, message: &Message) -> Result<Verdict, Failure> {
+        if let Some(wanted) = message.header("X-Read") {
+            return read(message, &wanted);
+        }
         let wanted = message.header("X-Do").unwrap_or_default();
         if let Some(size) = wanted.strip_prefix("fill ") {
             let size = size.parse().map_err(|_| Failure::Message(format!("`{size}` is no size")))?;
@@ -40,6 +46,20 @@ impl Filter for Count {
             _ => Ok(Verdict::Pass),
         }
     }
+}
+
+/// Reads facts by their names, or `findings`, `shared`, `data`.
+fn read(message: &Message, wanted: &str) -> Result<Verdict, Failure> {
+    for name in wanted.split_whitespace() {
+        match name {
+            "findings" => drop(message.findings()),
+            "shared" => drop(state::get(Scope::Shared, ["messages"])?),
+            "data" => drop(data::size("list")),
+            fact => drop(message.fact(fact)),
+        }
+    }
+    message.set_header("X-Run", &u64::from_le_bytes(random()).to_string())?;
+    Ok(Verdict::Pass)
 }
 
 impl Learning for Count {

@@ -1,0 +1,164 @@
+//! Known files by their digests.
+
+use md5::Md5;
+use serde::Deserialize;
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
+
+use crate::bits::Bits;
+use crate::names::Name;
+
+/// A SHA-256 digest, 64 hexadecimal digits in the settings.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Listed(pub(crate) [u8; 32]);
+
+impl TryFrom<String> for Listed {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let octets = octets(text.trim()).and_then(|octets| octets.try_into().ok());
+        octets.map(Self).ok_or_else(|| format!("`{text}` is not a SHA-256 digest: 64 hexadecimal digits"))
+    }
+}
+
+/// The octets that hexadecimal digits stand for.
+pub(crate) fn octets(digits: &str) -> Option<Vec<u8>> {
+    let digit = |octet: u8| char::from(octet).to_digit(16);
+    if digits.is_empty() || !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    digits.as_bytes().chunks(2).map(|pair| Some((digit(pair[0])? << 4 | digit(pair[1])?) as u8)).collect()
+}
+
+/// Any size, where a list has none.
+pub(crate) const ANY_SIZE: u64 = u64::MAX;
+
+/// Files by one kind of digest, in the order of the digests.
+#[derive(Debug)]
+struct List<const N: usize> {
+    entries: Vec<([u8; N], u64, Name)>,
+    /// The beginnings of the digests.
+    bits: Bits,
+    /// Octets of the largest file; larger ones need not be hashed.
+    size_max: u64,
+}
+
+impl<const N: usize> Default for List<N> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), bits: Bits::default(), size_max: 0 }
+    }
+}
+
+impl<const N: usize> List<N> {
+    fn add(&mut self, digest: [u8; N], size: u64, name: Name) {
+        self.entries.push((digest, size, name));
+        self.size_max = self.size_max.max(size);
+    }
+
+    fn finish(&mut self) {
+        self.entries.sort_unstable();
+        self.entries.shrink_to_fit();
+        self.bits = Bits::of(self.entries.iter().map(|(digest, ..)| beginning(digest)));
+    }
+
+    fn find(&self, digest: &[u8], size: u64) -> Option<Name> {
+        if !self.bits.may_have(beginning(digest)) {
+            return None;
+        }
+        let start = self.entries.partition_point(|(known, ..)| known[..] < *digest);
+        let same = self.entries[start..].iter().take_while(|(known, ..)| known[..] == *digest);
+        // Of several the last, which has a name if any of them has.
+        same.filter(|(_, known, _)| *known == size || *known == ANY_SIZE).last().map(|&(.., name)| name)
+    }
+}
+
+/// Eight octets of a digest, which are as random as any.
+fn beginning(digest: &[u8]) -> u64 {
+    digest.first_chunk().copied().map_or(0, u64::from_le_bytes)
+}
+
+/// All known files.
+#[derive(Debug, Default)]
+pub(crate) struct Digests {
+    md5: List<16>,
+    sha1: List<20>,
+    sha256: List<32>,
+}
+
+impl Digests {
+    /// Adds a file; false for octets that are no digest.
+    pub(crate) fn add(&mut self, digest: &[u8], size: u64, name: Name) -> bool {
+        if let Ok(digest) = digest.try_into() {
+            self.md5.add(digest, size, name);
+        } else if let Ok(digest) = digest.try_into() {
+            self.sha1.add(digest, size, name);
+        } else if let Ok(digest) = digest.try_into() {
+            self.sha256.add(digest, size, name);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Puts them in order; nothing is found before.
+    pub(crate) fn finish(&mut self) {
+        self.md5.finish();
+        self.sha1.finish();
+        self.sha256.finish();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.md5.entries.is_empty() && self.sha1.entries.is_empty() && self.sha256.entries.is_empty()
+    }
+
+    /// Begins with a new file.
+    pub(crate) fn hash(&self) -> Hashing {
+        Hashing {
+            size: 0,
+            md5: (!self.md5.entries.is_empty()).then(Md5::new),
+            sha1: (!self.sha1.entries.is_empty()).then(Sha1::new),
+            sha256: (!self.sha256.entries.is_empty()).then(Sha256::new),
+        }
+    }
+}
+
+/// A file on its way through the digests of which there are lists.
+#[derive(Debug)]
+pub(crate) struct Hashing {
+    size: u64,
+    md5: Option<Md5>,
+    sha1: Option<Sha1>,
+    sha256: Option<Sha256>,
+}
+
+impl Hashing {
+    pub(crate) fn update(&mut self, digests: &Digests, octets: &[u8]) {
+        self.size += octets.len() as u64;
+        // What is larger than all that are known need not be hashed to its end.
+        self.md5 = self.md5.take().filter(|_| self.size <= digests.md5.size_max);
+        self.sha1 = self.sha1.take().filter(|_| self.size <= digests.sha1.size_max);
+        self.sha256 = self.sha256.take().filter(|_| self.size <= digests.sha256.size_max);
+        if let Some(md5) = &mut self.md5 {
+            md5.update(octets);
+        }
+        if let Some(sha1) = &mut self.sha1 {
+            sha1.update(octets);
+        }
+        if let Some(sha256) = &mut self.sha256 {
+            sha256.update(octets);
+        }
+    }
+
+    /// The symbol and the name of the file, if it is known.
+    pub(crate) fn known(self, digests: &Digests) -> Option<(&'static str, Name)> {
+        let size = self.size;
+        let sha256 = self.sha256.and_then(|hash| digests.sha256.find(&hash.finalize(), size));
+        let sha1 = || self.sha1.and_then(|hash| digests.sha1.find(&hash.finalize(), size));
+        let md5 = || self.md5.and_then(|hash| digests.md5.find(&hash.finalize(), size));
+        sha256
+            .map(|name| ("SHA256_MATCH", name))
+            .or_else(|| sha1().map(|name| ("SHA1_MATCH", name)))
+            .or_else(|| md5().map(|name| ("MD5_MATCH", name)))
+    }
+}
