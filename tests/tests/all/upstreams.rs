@@ -16,11 +16,15 @@ fn popgate(folder: tempfile::TempDir, address: &str, upstream: &str) -> Popgate 
     Popgate::start_in(
         folder,
         &format!(
-            "[limits]\nconnect = \"1s\"\n\
-             [[listener]]\nname = \"pop3\"\naddress = \"127.0.0.1:0\"\ntls = \"none\"\nupstream = \"server\"\n\
+            "[[listener]]\nname = \"pop3\"\naddress = \"127.0.0.1:0\"\ntls = \"none\"\nupstream = \"server\"\n\
              [[upstream]]\nname = \"server\"\naddress = \"{address}\"\n{upstream}\n"
         ),
     )
+}
+
+/// One that waits for no server longer than a second.
+fn impatient(address: SocketAddr, upstream: &str) -> Popgate {
+    popgate(process::folder(), &address.to_string(), &format!("{upstream}\n[limits]\nconnect = \"1s\""))
 }
 
 #[test]
@@ -40,7 +44,7 @@ fn a_dead_server_is_a_temporary_error() {
 fn a_server_without_greeting_is_a_temporary_error() {
     for tls in ["none", "stls", "implicit"] {
         let server = Upstream::listen();
-        let popgate = popgate(process::folder(), &server.address().to_string(), &format!("tls = \"{tls}\""));
+        let popgate = impatient(server.address(), &format!("tls = \"{tls}\""));
         let begin = Instant::now();
         let mut client = popgate.connect("pop3");
         let _silent = server.accept();
@@ -54,7 +58,7 @@ fn a_server_without_greeting_is_a_temporary_error() {
 #[test]
 fn a_server_that_falls_silent_in_its_handshake_is_a_temporary_error() {
     let server = Upstream::listen();
-    let popgate = popgate(process::folder(), &server.address().to_string(), "tls = \"stls\"");
+    let popgate = impatient(server.address(), "tls = \"stls\"");
     let mut client = popgate.connect("pop3");
     let mut upstream = server.accept();
     upstream.send_line("+OK ready");
@@ -163,7 +167,7 @@ fn a_server_that_never_accepts_is_a_temporary_error() {
     let address =
         socket.local_addr().ok().and_then(|address| address.as_socket()).expect("a bound socket has an address");
     let _first = Connection::to("in the queue", address);
-    let popgate = popgate(process::folder(), &address.to_string(), "tls = \"none\"");
+    let popgate = impatient(address, "tls = \"none\"");
     for _ in 0..2 {
         let begin = Instant::now();
         let mut client = popgate.connect("pop3");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use popgate_config::Database as Configured;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{
     Any, AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, Executor, SqlSafeStr, SqlStr, Transaction,
@@ -257,12 +258,15 @@ impl Database {
         steps.dangerous_set_table_name("popgate_steps");
         // A newer popgate may have been here; what it has added does not disturb.
         steps.set_ignore_missing(true);
-        let mut made = steps.run(&self.pool).await;
-        if made.is_err() && self.kind == Kind::Sqlite {
-            // Another process may just have made the same.
-            made = steps.run(&self.pool).await;
+        match self.kind {
+            // sqlx has no lock for SQLite, and other processes may just be making the same: who writes first makes all of it.
+            Kind::Sqlite => {
+                let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+                steps.run_direct(None, &mut *transaction, false).await?;
+                transaction.commit().await
+            }
+            Kind::Postgres => Ok(steps.run(&self.pool).await?),
         }
-        Ok(made?)
     }
 }
 
@@ -327,7 +331,7 @@ async fn prepare(kind: Kind, connection: &mut AnyConnection) -> Result<(), sqlx:
             // of the file, and a message waits for no disk.
             let busy = format!("PRAGMA busy_timeout = {}", BUSY.as_millis());
             connection.execute(AssertSqlSafe(busy)).await?;
-            connection.execute("PRAGMA journal_mode = WAL").await?;
+            write_ahead(connection).await?;
             connection.execute("PRAGMA synchronous = NORMAL").await?;
             connection.execute("PRAGMA temp_store = MEMORY").await?;
         }
@@ -341,6 +345,25 @@ async fn prepare(kind: Kind, connection: &mut AnyConnection) -> Result<(), sqlx:
     Ok(())
 }
 
+/// Sets the mode of the journal, which stays with the file. Who does this while others do the same is told at once that it is
+/// locked, whatever the time to wait.
+async fn write_ahead(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    let deadline = Instant::now() + BUSY;
+    loop {
+        match connection.execute("PRAGMA journal_mode = WAL").await {
+            Err(sqlx::Error::Database(error)) if sqlite_busy(&*error) && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            result => return result.map(drop),
+        }
+    }
+}
+
+/// Whether this is `SQLITE_BUSY` in one of its forms.
+fn sqlite_busy(error: &dyn DatabaseError) -> bool {
+    error.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
+}
+
 /// Whether the same may work a moment later, at once: a dead-lock, a lock of SQLite, a connection that has died.
 fn is_passing(error: &sqlx::Error) -> bool {
     match error {
@@ -348,8 +371,9 @@ fn is_passing(error: &sqlx::Error) -> bool {
             // Serialisation failures and dead-locks, a server that restarts, two nodes that make the same row; of SQLite, BUSY in its forms.
             let code = error.code();
             let code = code.as_deref().unwrap_or_default();
-            let is_busy = code.parse::<u32>().is_ok_and(|code| code & 0xff == 5 && code != 5);
-            is_busy || matches!(code, "40001" | "40P01" | "57P01" | "23505" | "1555" | "2067")
+            // Plain BUSY has had its time.
+            (sqlite_busy(&**error) && code != "5")
+                || matches!(code, "40001" | "40P01" | "57P01" | "23505" | "1555" | "2067")
         }
         sqlx::Error::Io(error) => error.kind() != std::io::ErrorKind::PermissionDenied,
         _ => false,

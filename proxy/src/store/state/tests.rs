@@ -228,6 +228,33 @@ async fn what_is_over_is_swept_and_makes_room() {
     assert_eq!(row.octets, 5 + 8 + 32);
 }
 
+/// Several processes begin at the same moment, where there is nothing yet.
+async fn is_made_by_many_at_once(open: impl Fn() -> State) {
+    let beginners: Vec<_> = (0..8)
+        .map(|_| {
+            let state = open();
+            tokio::spawn(async move { state.check().await })
+        })
+        .collect();
+    for beginner in beginners {
+        beginner.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sqlite_is_made_by_many_at_once() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        is_made_by_many_at_once(|| sqlite(folder.path())).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn postgresql_is_made_by_many_at_once() {
+    let server = Server::start();
+    is_made_by_many_at_once(|| server.state()).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_database_is_told_in_time() {
     let folder = tempfile::tempdir().unwrap();
