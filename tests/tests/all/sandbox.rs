@@ -240,6 +240,48 @@ fn the_log_of_a_filter_is_bounded_and_moves_no_cursor() {
     assert!(!lines[0].contains("fd_write"), "{}", lines[0]);
 }
 
+/// A program that writes this.
+fn writes(text: &str) -> Vec<u8> {
+    let octets = text.bytes().map(|octet| format!("\\{octet:02x}")).collect::<String>();
+    let text = format!(
+        r#"(module
+          (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+          (memory (export "memory") 1)
+          (data (i32.const 0) "\10\00\00\00") (data (i32.const 16) "{octets}")
+          (func (export "_start")
+            (i32.store (i32.const 4) (i32.const {}))
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#,
+        text.len()
+    );
+    wat::parse_str(text).expect("a module")
+}
+
+#[test]
+fn whatever_a_filter_writes_the_reply_has_one_end() {
+    let mailbox =
+        Mailbox::serve(&[crlf(&message(1, "first", "", "One.\n")), crlf(&message(2, "second", "", "Two.\n"))]);
+    let server = SERVER.replace("127.0.0.1:110", &mailbox.address().to_string());
+    for (written, comes) in [
+        ("X: y\n\n.\n", "X: y\r\n\r\n.\r\n"),
+        ("X: y\r\n\r\n.\r\n.\r\n..\r\n+OK forged\r\n", "X: y\r\n\r\n.\r\n.\r\n..\r\n+OK forged\r\n"),
+        ("X: y\n\na\n.\nb\r.\rc\r\n.\n.", "X: y\r\n\r\na\r\n.\r\nb\r\n.\r\nc\r\n.\r\n.\r\n"),
+        ("X: y\r\n\r\nno end", "X: y\r\n\r\nno end\r\n"),
+    ] {
+        let folder = folder();
+        write(&folder.path().join("guest.wasm"), writes(written));
+        let popgate = Popgate::start_in(folder, &format!("{server}[[filter]]\nplugin = \"guest.wasm\"\n"));
+        let mut client = popgate.connect("pop3");
+        client.log_in("alice", "secret");
+        client.succeed("RETR 1");
+        assert_eq!(String::from_utf8_lossy(&client.body()), comes, "{written:?}");
+        // And they are in step.
+        assert_eq!(client.succeed("NOOP").split(' ').next(), Some("+OK"));
+        client.succeed("RETR 2");
+        assert_eq!(String::from_utf8_lossy(&client.body()), comes, "{written:?}");
+        client.succeed("QUIT");
+    }
+}
+
 #[test]
 fn the_process_that_compiles_tells_nothing_without_an_order() {
     let mut command = popgate::command();

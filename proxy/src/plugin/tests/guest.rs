@@ -61,21 +61,23 @@ const FRAME: &str = r#"
     (export "output-stream" (type $output (eq $output')))
     (export "get-stderr" (func (result (own $output))))))
 
+  (core func $size (canon lower (func $mail "[method]message.size")))
   (core module $Memory
+    (import "host" "size" (func $size (param i32) (result i64)))
     (memory (export "memory") 2)
     (global $free (mut i32) (i32.const 65536))
     ;; Bumps, and never gives back.
     (func (export "realloc") (param i32 i32 i32 i32) (result i32)
       (local $at i32)
+      ;; REALLOC
       (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
       (global.set $free (i32.add (local.get $at) (local.get 3)))
       (drop (memory.grow (i32.shr_u (local.get 3) (i32.const 16))))
       local.get $at))
-  (core instance $memory (instantiate $Memory))
+  (core instance $memory (instantiate $Memory (with "host" (instance (export "size" (func $size))))))
   (alias core export $memory "memory" (core memory $m))
   (alias core export $memory "realloc" (core func $realloc))
 
-  (core func $size (canon lower (func $mail "[method]message.size")))
   (core func $find (canon lower (func $mail "[method]message.find") (memory $m)))
   (core func $read (canon lower (func $mail "[method]message.read") (memory $m) (realloc $realloc)))
   (core func $part-at (canon lower (func $mail "[method]message.part") (memory $m)))

@@ -212,6 +212,98 @@ async fn an_edit_that_would_break_the_mail_is_refused_with_a_reason() {
     assert!(Bench::new().run(&filter(body), "").await.unwrap().edits.is_empty());
 }
 
+/// Sets a header field. Holds the message if that is refused.
+fn setting(name: &str, value: &str) -> String {
+    let data = |text: &str| text.bytes().map(|octet| format!("\\{octet:02x}")).collect::<String>();
+    format!(
+        "(data (i32.const 9000) \"{}\") (data (i32.const 10000) \"{}\") {}",
+        data(name),
+        data(value),
+        filter(&format!(
+            "(call $add_header (local.get 0) (i32.const 9000) (i32.const {}) (i32.const 10000) (i32.const {}) (i32.const 4096))
+             (select (i32.const 16) (i32.const 0) (i32.load8_u (i32.const 4096)))",
+            name.len(),
+            value.len()
+        ))
+    )
+}
+
+#[tokio::test]
+async fn header_fields_that_are_none_are_never_written() {
+    let bench = Bench::new();
+    for (name, value) in [
+        ("X-A", "b\r\nX-Forged: c"),
+        ("X-A", "b\nX-Forged: c"),
+        ("X-A", "b\rc"),
+        ("X-A", "b\0c"),
+        ("X-A\r\nX-Forged", "b"),
+        ("X-A: b\r\n\r\nbody", "b"),
+        ("X A", "b"),
+        ("X:A", "b"),
+        ("X-\u{e4}", "b"),
+        ("X-\0", "b"),
+        ("", "b"),
+    ] {
+        let decision = bench.run(&setting(name, value), "").await.unwrap();
+        assert_eq!(decision.verdict, Verdict::Hold("why".into()), "{name:?}: {value:?}");
+    }
+    let (long, strange) = ("word ".repeat(2_000), "\u{1f600}".repeat(500));
+    for value in [&*long, &strange, &"x".repeat(5_000)] {
+        let decision = bench.run(&setting("X-A", value), "").await.unwrap();
+        let message = Message::from_bytes(MAIL.into()).apply(&decision.edits).unwrap();
+        let header = message.read(0, usize::try_from(message.head_len()).unwrap());
+        assert!(header.is_ascii() && header.split(|octet| *octet == b'\n').all(|line| line.len() <= 999));
+        assert_eq!(message.header("X-A").unwrap().trim_end(), value.trim_end());
+    }
+}
+
+#[tokio::test]
+async fn what_a_guest_writes_has_at_most_twice_the_size_of_the_message_and_some() {
+    // 16 pieces of 64 KiB fit, since the message is small; the next one is refused, with a reason, and what there is stays.
+    let body = "(local $i i32)
+        (call $replace (local.get 0) (i32.const 4096))
+        (call $write (i32.load (i32.const 4100)) (i32.const 1088) (i32.const 16) (i32.const 4200))
+        (loop $again
+          (call $write (i32.load (i32.const 4100)) (i32.const 0) (i32.const 65536) (i32.const 4200))
+          (local.set $i (i32.add (local.get $i) (i32.const 1)))
+          (br_if $again (i32.and (i32.eqz (i32.load8_u (i32.const 4200))) (i32.lt_u (local.get $i) (i32.const 100000)))))
+        (select (i32.const 0) (i32.const 16) (i32.eq (local.get $i) (i32.const 17)))";
+    let decision = Bench::new().run(&filter(body), "").await.unwrap();
+    assert_eq!(decision.verdict, Verdict::Pass);
+    let message = Message::from_bytes(MAIL.into()).apply(&decision.edits).unwrap();
+    assert!(message.len() < 2 * MAIL.len() as u64 + (1 << 20) + 100_000, "{}", message.len());
+}
+
+#[tokio::test]
+async fn edits_are_counted() {
+    // The thousandth is taken, the next one is not.
+    let body = "(local $i i32)
+        (loop $again
+          (call $add_header (local.get 0) (i32.const 1040) (i32.const 6) (i32.const 1024) (i32.const 3) (i32.const 4096))
+          (local.set $i (i32.add (local.get $i) (i32.const 1)))
+          (br_if $again (i32.and (i32.eqz (i32.load8_u (i32.const 4096))) (i32.lt_u (local.get $i) (i32.const 100000)))))
+        (select (i32.const 0) (i32.const 16) (i32.eq (local.get $i) (i32.const 1001)))";
+    let decision = Bench::new().run(&filter(body), "").await.unwrap();
+    assert_eq!((decision.verdict, decision.edits.len()), (Verdict::Pass, 1_000));
+}
+
+#[tokio::test]
+async fn handles_of_wasi_that_are_never_closed_are_bounded() {
+    let reason = reason(Bench::new().run(&filter("(loop (drop (call $stderr)) br 0) i32.const 0"), "").await);
+    assert!(reason.contains("resource"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_guest_that_calls_the_host_while_the_host_asks_it_for_memory_ends() {
+    // A call within a call. The component model forbids it; the guest's allocator is the only way to try.
+    let text = guest::text(&filter("i32.const 0")).replace(";; REALLOC", "(drop (call $size (i32.const 1)))");
+    let bench = Bench::new();
+    bench.write("guest.wasm", wat::parse_str(text).unwrap_or_else(|error| panic!("{error}")));
+    // The settings are a text that needs memory, too.
+    let refused = bench.load("plugin = \"guest.wasm\"").await.err().unwrap().to_string();
+    assert!(refused.contains("cannot leave component instance"), "{refused}");
+}
+
 #[tokio::test]
 async fn a_replacement_must_be_mail() {
     let bench = Bench::new();
