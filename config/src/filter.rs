@@ -14,6 +14,7 @@ use crate::place::Place;
 use crate::section::Section;
 use crate::settings::{self, Settings};
 use crate::size::Octets;
+use crate::snapshot::Snapshot;
 
 /// Wall time for one message, where nothing else is said.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,8 +56,8 @@ pub struct Filter {
     pub breaker: Breaker,
     /// Names of the headers that it writes, besides those that a bundled filter is known to write.
     pub writes: Vec<String>,
-    /// Whether it is configured once, where that is possible, instead of for each message.
-    pub snapshot: bool,
+    /// When it gets its settings.
+    pub snapshot: Snapshot,
     /// Whether its verdict on a message counts for a while, so that the same need not be found out again.
     pub cache: bool,
     /// What it can reach.
@@ -182,6 +183,7 @@ impl Filter {
     pub(crate) fn of_project(top: &mut Section<'_>, name: &str, wasm: PathBuf) -> Self {
         let Settings { value: settings, place: settings_place, places: setting_places } =
             settings::table(top, "settings", "[settings]");
+        let (data, data_places) = read_data(top);
         Self {
             name: name.to_owned(),
             plugin: Plugin::File(wasm),
@@ -197,16 +199,16 @@ impl Filter {
             reads: Reads::default(),
             breaker: Breaker::default(),
             writes: Vec::new(),
-            snapshot: true,
+            snapshot: Snapshot::Configured,
             cache: false,
             grant: Grant::default(),
-            data: BTreeMap::new(),
+            data,
             settings,
             place: top.place().clone(),
             plugin_place: top.place_of("wasm"),
             sha256_place: top.place().clone(),
             settings_place,
-            data_places: BTreeMap::new(),
+            data_places,
             setting_places,
         }
     }
@@ -233,7 +235,7 @@ impl Filter {
             reads: section.get("reads").unwrap_or_default(),
             breaker: Breaker::read(&mut section),
             writes: read_writes(&mut section),
-            snapshot: section.get("snapshot").unwrap_or(true),
+            snapshot: section.get("snapshot").unwrap_or_default(),
             cache: read_cache(&mut section, &grant),
             grant,
             data,

@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn a_project_is_read() {
         let text = format!(
-            "{GOOD}tools = [\"cargo\"]\nwrites = [\"X-Tag\"]\n[settings]\ntag = \"[x]\"\n[grant]\nconnect = [\"127.0.0.1:3310\"]\nkv = true\n"
+            "{GOOD}tools = [\"cargo\"]\nwrites = [\"X-Tag\"]\ndata = {{ words = \"words.txt\" }}\n[settings]\ntag = \"[x]\"\n[grant]\nconnect = [\"127.0.0.1:3310\"]\nkv = true\n"
         );
         let project = read(&text).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(project.wasm(), Path::new("/a b/target/tag.wasm"));
@@ -277,7 +277,8 @@ mod tests {
         assert_eq!(project.filter.name, "tag");
         assert_eq!(project.grant, Asked { connect: vec!["127.0.0.1:3310".into()], kv: true });
         assert_eq!(project.tools[0].0, "cargo");
-        assert_eq!(project.filter.setting_place("tag").line(), 10);
+        assert_eq!(project.filter.data["words"], Path::new("/p/words.txt"));
+        assert_eq!(project.filter.setting_place("tag").line(), 11);
     }
 
     #[test]

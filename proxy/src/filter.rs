@@ -128,7 +128,8 @@ pub enum FetchCommand {
 
 impl Facts {
     /// The names that [`Self::by_name`] knows.
-    pub const NAMES: &[&str] = &["user", "client", "listener", "upstream", "tls", "command", "uidl"];
+    pub const NAMES: &[&str] =
+        &["user", "client", "listener", "upstream", "tls", "command", "uidl", "sdps-sender", "sdps-recipient"];
 
     /// The fact of this name as filters read it; none when the name is unknown or the fact is.
     #[must_use]

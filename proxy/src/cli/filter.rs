@@ -38,7 +38,13 @@ pub(super) struct Arguments {
     /// A TOML file with the settings of that plugin.
     #[arg(long, value_name = "FILE", requires = "plugin")]
     settings: Option<PathBuf>,
-    /// Run again whenever the plugin, its settings or a message changes, until interrupted.
+    /// A data file that this plugin reads by this name; may be given several times.
+    #[arg(long, value_name = "NAME=FILE", requires = "plugin")]
+    data: Vec<String>,
+    /// An address that this plugin may connect to; may be given several times.
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "plugin")]
+    connect: Vec<String>,
+    /// Run again whenever the plugin, its settings, its data or a message changes, until interrupted.
     #[arg(long, requires = "mails")]
     watch: bool,
     /// Print reports as JSON, one object a line.
@@ -124,10 +130,12 @@ async fn once(plugins: &mut load::Plugins, arguments: &Arguments) -> u8 {
 fn watched(arguments: &Arguments) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = arguments.config.iter().chain(&arguments.settings).cloned().collect();
     if let Ok(config) = alone::configuration(arguments) {
-        files.extend(config.filters.iter().filter_map(|filter| match &filter.plugin {
-            Plugin::File(path) => Some(path.clone()),
-            Plugin::Bundled(_) => None,
-        }));
+        for filter in config.filters {
+            files.extend(filter.data.into_values());
+            if let Plugin::File(path) = filter.plugin {
+                files.push(path);
+            }
+        }
     }
     match mail::files(&arguments.mails) {
         Ok(mails) => files.extend(mails),

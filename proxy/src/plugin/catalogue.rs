@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use popgate_config::{Filter as Wanted, Plugin};
+use popgate_config::{Filter as Wanted, Plugin, Snapshot};
 use wasmtime::component::Linker;
 
 use super::code::{Code, MachineCode};
@@ -31,6 +31,9 @@ use crate::store::{State, Verdicts};
 
 /// What snapshots are made with: another tool makes others. A test compares it with what is built in.
 const TOOL: &str = "wasmtime-wizer 48.0.8";
+
+/// What components are kept for that were made ready for a snapshot, those inside of others as well.
+const INSTRUMENTED: &str = "wasmtime-wizer 48.0.8, inside too";
 
 /// Loads filters. There is one for the whole life of the process, since it holds the memory that all filters run in.
 pub struct Catalogue {
@@ -115,7 +118,9 @@ impl Catalogue {
     pub async fn load(&self, wanted: &Wanted, bounds: &Bounds) -> Result<Loaded, LoadError> {
         let found = Found::read(wanted, bounds).await?;
         let kind = match found.source.form {
-            Form::Component if wanted.snapshot && found.is_filter => self.snapshot(wanted, &found, bounds).await?,
+            Form::Component if wanted.snapshot != Snapshot::Never && found.is_filter => {
+                self.snapshot(wanted, &found, bounds).await?
+            }
             _ => {
                 let reason = "so the configuration has it".to_owned();
                 self.plain(&found, bounds, false).await.map(|(kind, _)| (kind, Configuring::EachTime(reason)))?
@@ -177,7 +182,7 @@ impl Catalogue {
         let (purpose, task) = match (source.form, instrumented) {
             (Form::Program, _) => ("program", Task::Program),
             (Form::Component, false) => ("component", Task::Component { instrumented }),
-            (Form::Component, true) => (TOOL, Task::Component { instrumented }),
+            (Form::Component, true) => (INSTRUMENTED, Task::Component { instrumented }),
         };
         let key = Key::new(self.engine.wasmtime(), purpose, &[&source.sha256]);
         if let Some(Kept { note, code: Some(code) }) = self.compiled.find(&key)
@@ -207,7 +212,8 @@ impl Catalogue {
         bounds: &Bounds,
     ) -> Result<(Kind, Configuring), LoadError> {
         let (source, settings) = (&found.source, wanted.settings.to_string());
-        let limits = format!("{:?} {} {}", limits(wanted), bounds.snapshot_size, wanted.grant);
+        let (limits, how) = (limits(wanted), wanted.snapshot);
+        let limits = format!("{limits:?} {} {} {how:?}", bounds.snapshot_size, wanted.grant);
         let parts: [&[u8]; 5] = [
             &source.sha256,
             &found.data_sha256,
@@ -255,6 +261,7 @@ impl Catalogue {
             memory,
             connect: wanted.grant.connect.clone(),
             size_max: bounds.snapshot_size,
+            warm: wanted.snapshot == Snapshot::Warm,
         };
         let materials = Materials { wasm: found.source.wasm.clone(), code, data: Arc::clone(&found.data) };
         let made = self.workshop.make(*bounds, &self.compiled, Task::Snapshot(Box::new(setting)), materials).await;
@@ -377,5 +384,6 @@ mod tests {
         let lock = include_str!("../../../Cargo.lock");
         let (name, version) = super::TOOL.split_once(' ').unwrap();
         assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"")));
+        assert!(super::INSTRUMENTED.starts_with(super::TOOL));
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct Host {
     parsed: bool,
     calls: u32,
     contents: Contents,
+    /// Handles of the interface that the guest has and has not given back.
+    handles: usize,
 }
 
 impl Host {
@@ -109,12 +111,29 @@ impl Host {
             parsed: false,
             calls: 0,
             contents: Contents::default(),
+            handles: 0,
         }
+    }
+
+    /// Gives a guest that was only configured a message to examine.
+    pub(super) fn give(&mut self, profile: &Profile, input: Input) {
+        self.record = Record::new(Arc::clone(&profile.name), input.message.len(), profile.room.clone());
+        self.input = Some(input);
+    }
+
+    /// The guest gets a handle.
+    pub(super) fn hands_out(&mut self) {
+        self.handles += 1;
+    }
+
+    /// The guest has given a handle back.
+    pub(super) fn takes_back(&mut self) {
+        self.handles = self.handles.saturating_sub(1);
     }
 
     /// Handles that the guest has not given back.
     pub(super) fn open_handles(&mut self) -> usize {
-        self.wasi_table.iter_mut().count() + self.contents.open.len()
+        self.wasi_table.iter_mut().count() + self.handles
     }
 
     fn called(&mut self) -> Result<(), Exceeded> {

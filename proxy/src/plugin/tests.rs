@@ -76,7 +76,7 @@ async fn examine(filter: &dyn Filter, mail: impl Into<Vec<u8>>) -> Result<Decisi
         tls: true,
         command: FetchCommand::Retr,
         uidl: None,
-        sdps_sender: None,
+        sdps_sender: Some("sender@example.org".into()),
         sdps_recipient: None,
         examined_before: false,
     };

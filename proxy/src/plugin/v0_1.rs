@@ -152,6 +152,7 @@ impl Guest {
     /// # Errors
     /// A trap or a limit.
     pub(super) async fn filter(&self, store: &mut Store<Host>) -> Result<Result<Verdict, Failure>> {
+        store.data_mut().hands_out();
         let answer = self.filter.call_filter(store, Resource::new_own(0)).await?;
         Ok(match answer {
             Ok(export::Verdict::Pass) => Ok(Verdict::Pass),
@@ -203,6 +204,14 @@ impl From<Label> for learning::Label {
     }
 }
 
+impl Host {
+    /// A handle for the guest, of this number.
+    fn own<T: 'static>(&mut self, number: u32) -> Resource<T> {
+        self.hands_out();
+        Resource::new_own(number)
+    }
+}
+
 type Refusable<T> = Result<std::result::Result<T, String>>;
 
 impl mail::Host for Host {}
@@ -250,7 +259,8 @@ impl mail::HostMessage for Host {
     }
 
     async fn part(&mut self, _: Resource<handles::Message>, index: u32) -> Result<Option<Resource<handles::Part>>> {
-        Ok(self.has_part(index).await?.then(|| Resource::new_own(index)))
+        let is_there = self.has_part(index).await?;
+        Ok(is_there.then(|| self.own(index)))
     }
 
     fn findings(&mut self, _: Resource<handles::Message>) -> Result<Vec<mail::Finding>> {
@@ -306,10 +316,11 @@ impl mail::HostMessage for Host {
     }
 
     fn replace_message(&mut self, _: Resource<handles::Message>) -> Refusable<Resource<handles::Replacement>> {
-        Ok(self.replace()?.map(Resource::new_own))
+        Ok(self.replace()?.map(|number| self.own(number)))
     }
 
     fn drop(&mut self, _: Resource<handles::Message>) -> Result<()> {
+        self.takes_back();
         Ok(())
     }
 }
@@ -353,14 +364,17 @@ impl mail::HostPart for Host {
     }
 
     fn content(&mut self, part: Resource<handles::Part>) -> Result<Resource<handles::Content>> {
-        Ok(Resource::new_own(self.open_content(part.rep(), false)?))
+        let number = self.open_content(part.rep(), false)?;
+        Ok(self.own(number))
     }
 
     fn text(&mut self, part: Resource<handles::Part>) -> Result<Resource<handles::Content>> {
-        Ok(Resource::new_own(self.open_content(part.rep(), true)?))
+        let number = self.open_content(part.rep(), true)?;
+        Ok(self.own(number))
     }
 
     fn drop(&mut self, _: Resource<handles::Part>) -> Result<()> {
+        self.takes_back();
         Ok(())
     }
 }
@@ -372,6 +386,7 @@ impl mail::HostContent for Host {
 
     fn drop(&mut self, content: Resource<handles::Content>) -> Result<()> {
         self.close_content(content.rep());
+        self.takes_back();
         Ok(())
     }
 }
@@ -382,6 +397,7 @@ impl mail::HostReplacement for Host {
     }
 
     fn drop(&mut self, _: Resource<handles::Replacement>) -> Result<()> {
+        self.takes_back();
         Ok(())
     }
 }

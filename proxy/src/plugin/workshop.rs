@@ -6,6 +6,7 @@
 
 mod child;
 mod confine;
+mod nest;
 mod order;
 mod snapshot;
 mod trial;

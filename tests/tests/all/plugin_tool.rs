@@ -1,6 +1,7 @@
 //! `popgate plugin`, and one plugin without a configuration: projects made, built and tested, plugin files looked at.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +11,7 @@ use popgate_tests::PATIENCE;
 use popgate_tests::guest;
 use popgate_tests::popgate;
 use popgate_tests::process::{self, Ended, Process, write};
+use sha2::{Digest, Sha256};
 
 /// How long the build of a project may take: compilers and packages may have to come first.
 const BUILD_PATIENCE: Duration = Duration::from_secs(900);
@@ -316,6 +318,26 @@ fn a_new_project_in_rust_passes_its_tests() {
 }
 
 #[test]
+fn a_new_project_in_javascript_passes_its_tests() {
+    let _kept = made_and_tested("javascript");
+}
+
+#[test]
+fn a_new_project_in_python_passes_its_tests() {
+    let _kept = made_and_tested("python");
+}
+
+#[test]
+fn a_new_project_in_go_passes_its_tests() {
+    let _kept = made_and_tested("go");
+}
+
+#[test]
+fn a_new_project_in_zig_passes_its_tests() {
+    let _kept = made_and_tested("zig");
+}
+
+#[test]
 fn a_new_project_in_c_passes_its_tests_and_is_a_core_module() {
     let (_kept, project) = made_and_tested("c");
     let wasm = fs::read(project.join("build/my-filter.wasm")).expect("the plugin is where the manifest says");
@@ -357,6 +379,38 @@ fn one_plugin_takes_settings_from_the_command_line() {
     expect(&run(&["--setting", "subject_prefix=[1"]), 2, &[], &["--setting subject_prefix=[1", "hint:"]);
     expect(&run(&["--setting", "subject_prefx=a"]), 2, &[], &["subject_prefx"]);
     expect(&run(&["--settings", "missing.toml"]), 2, &[], &["missing.toml"]);
+}
+
+#[test]
+fn one_plugin_gets_data_files_and_addresses_from_the_command_line() {
+    let folder = process::folder();
+    write(&folder.path().join("mail.eml"), MAIL);
+    // The digest of the text of the mail's body.
+    let digest = Sha256::digest(b"text\r\n").iter().fold(String::new(), |hex, octet| format!("{hex}{octet:02x}"));
+    write(&folder.path().join("list"), format!("{digest} Test\n"));
+    let run = |plugin: &str, arguments: &[&str]| {
+        let mut command = popgate::command();
+        command.current_dir(folder.path()).args(["filter", "--plugin", plugin]).args(arguments).arg("mail.eml");
+        process::run(&mut command, PATIENCE)
+    };
+    expect(&run("virus", &[]), 0, &["text"], &["mail.eml: pass"]);
+    expect(&run("virus", &["--data", "signatures=list"]), 0, &[], &["mail.eml: hold", "Test"]);
+    expect(&run("virus", &["--data", "list"]), 2, &[], &["--data list", "hint:"]);
+    expect(&run("virus", &["--data", "signatures=missing"]), 2, &[], &["missing"]);
+    // Nobody listens there, which is not what a filter finds that may not connect.
+    let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it is bound").port();
+    let address = format!("127.0.0.1:{port}");
+    let setting = format!("address={address}");
+    let refused = run("clamav", &["--setting", &setting, "--connect", &address]);
+    expect(&refused, 0, &[], &["refused"]);
+    expect(&run("clamav", &["--setting", &setting]), 0, &[], &["grant"]);
+    expect(&run("clamav", &["--setting", &setting, "--connect", "localhost:1"]), 2, &[], &["localhost:1"]);
+}
+
+#[test]
+fn a_project_can_have_data_files() {
+    let folder = project(&MANIFEST.replace("build =", "data = { list = \"missing.txt\" }\nbuild ="));
+    expect(&plugin(&["test"], folder.path()), 1, &[], &["missing.txt"]);
 }
 
 #[test]

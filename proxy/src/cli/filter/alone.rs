@@ -19,8 +19,10 @@ pub(super) fn configuration(arguments: &Arguments) -> Result<Config, String> {
         Some(plugin) => {
             // Its author tries it again and again, and waits for it each time.
             let mut section = format!(
-                "[[filter]]\nsnapshot = false\ngrant = {{ kv = true }}\nplugin = {}\n",
-                toml::Value::from(plugin.as_str())
+                "[[filter]]\nsnapshot = false\nplugin = {}\ngrant = {{ kv = true, connect = {} }}\n{}",
+                toml::Value::from(plugin.as_str()),
+                toml::Value::from(arguments.connect.clone()),
+                data(&arguments.data)?
             );
             if let Some(name) = tame_name(plugin) {
                 let _ = writeln!(section, "name = {}", toml::Value::from(name));
@@ -51,6 +53,25 @@ fn tame_name(plugin: &str) -> Option<String> {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
     let tame: String = stem.chars().map(|character| if plain(character) { character } else { '-' }).take(64).collect();
     (tame != stem && !tame.is_empty()).then_some(tame)
+}
+
+/// The data files of the one filter, as a line of its section; empty without any.
+fn data(named: &[String]) -> Result<String, String> {
+    let mut files = toml::Table::new();
+    for typed in named {
+        match typed.split_once('=') {
+            Some((name, file)) if !name.is_empty() && !file.is_empty() => {
+                files.insert(name.to_owned(), toml::Value::from(file));
+            }
+            _ => {
+                let typed = typed.escape_debug();
+                return Err(format!(
+                    "error: `--data {typed}`: there is no name and file\nhint: write `--data words=words.txt`"
+                ));
+            }
+        }
+    }
+    Ok(if files.is_empty() { String::new() } else { format!("data = {}\n", toml::Value::Table(files)) })
 }
 
 /// The settings of the one filter, as lines of its section.
@@ -93,7 +114,16 @@ fn line(setting: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{line, tame_name};
+    use super::{data, line, tame_name};
+
+    #[test]
+    fn data_files_have_names() {
+        assert_eq!(data(&[]).as_deref(), Ok(""));
+        assert_eq!(data(&["a=b=c".into()]).as_deref(), Ok("data = { a = \"b=c\" }\n"));
+        for typed in ["words.txt", "=words.txt", "words="] {
+            assert!(data(&[typed.into()]).unwrap_err().contains("--data"), "{typed}");
+        }
+    }
 
     #[test]
     fn settings_are_values_of_toml() {

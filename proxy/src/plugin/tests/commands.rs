@@ -12,6 +12,7 @@ fn program(start: &str) -> String {
         (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
         (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
         (import "wasi_snapshot_preview1" "environ_get" (func $environ (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
         (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
         (memory (export "memory") 2)
         (data (i32.const 1024) "X-Seen: yes\0d\0a")
@@ -105,12 +106,33 @@ async fn facts_and_settings_are_in_the_environment() {
     let filter = load(start, "name = \"mine\"\n[filter.config]\nword = \"a b\"").await.unwrap();
     let Verdict::Hold(reason) = examine(&*filter, MAIL).await.unwrap().verdict else { panic!() };
     let variables: Vec<_> = reason.split("\\u{0}").collect();
-    for expected in
-        ["POPGATE_FILTER=mine", "POPGATE_SETTINGS={\"word\":\"a%20b\"}", "POPGATE_USER=alice", "POPGATE_TLS=true"]
-    {
+    for expected in [
+        "POPGATE_FILTER=mine",
+        "POPGATE_SETTINGS={\"word\":\"a%20b\"}",
+        "POPGATE_USER=alice",
+        "POPGATE_TLS=true",
+        "POPGATE_SDPS_SENDER=sender@example.org",
+    ] {
         assert!(variables.contains(&expected), "{variables:?}");
     }
     assert!(!variables.iter().any(|variable| variable.starts_with("PATH")), "{variables:?}");
+}
+
+#[tokio::test]
+async fn no_clock_is_fine_enough_to_time_a_cache() {
+    // Both clocks are read until they have gone on; what they show are whole milliseconds.
+    let reads = |clock: u32| {
+        format!(
+            "(loop $again
+               (drop (call $clock (i32.const {clock}) (i64.const 1) (i32.const 64)))
+               (if (i64.ne (i64.rem_u (i64.load (i32.const 64)) (i64.const 1000000)) (i64.const 0)) (then unreachable))
+               (if (i64.eqz (i64.load (i32.const 72))) (then (i64.store (i32.const 72) (i64.load (i32.const 64)))))
+               (br_if $again (i64.eq (i64.load (i32.const 72)) (i64.load (i32.const 64)))))"
+        )
+    };
+    for clock in [0, 1] {
+        assert_eq!(run(&reads(clock), MAIL).await.unwrap().verdict, Verdict::Pass);
+    }
 }
 
 #[tokio::test]

@@ -54,6 +54,58 @@ async fn a_filter_is_configured_once_and_each_message_finds_it_so() {
 }
 
 #[tokio::test]
+async fn a_component_of_components_is_configured_once_too() {
+    // The filter of the test above, in a component inside; what it imports is handed on to it.
+    let inner = guest::text(COUNTS);
+    let imports = &inner[inner.find("(import").unwrap()..inner.find("(core func").unwrap()];
+    let interfaces = [
+        ("$mail", "popgate:filter/mail@0.1.0"),
+        ("$log", "popgate:filter/log@0.1.0"),
+        ("$error", "wasi:io/error@0.2.0"),
+        ("$streams", "wasi:io/streams@0.2.0"),
+        ("$stderr", "wasi:cli/stderr@0.2.0"),
+    ];
+    assert_eq!(imports.matches("(import").count(), interfaces.len());
+    let inside = inner.trim().replacen("(component", "(component $inside", 1);
+    let with = interfaces.map(|(instance, name)| format!("(with \"{name}\" (instance {instance}))")).concat();
+    let whole = format!(
+        "(component {imports} {inside} (instance $guest (instantiate $inside {with}))
+           (alias export $guest \"popgate:filter/filter@0.1.0\" (instance $filter))
+           (export \"popgate:filter/filter@0.1.0\" (instance $filter)))"
+    );
+    let bench = Bench::new();
+    bench.write("guest.wasm", wat::parse_str(whole).unwrap_or_else(|error| panic!("{error}")));
+    for _ in 0..2 {
+        let loaded = bench.loaded("plugin = \"guest.wasm\"").await.unwrap_or_else(|error| panic!("{error}"));
+        for _ in 0..3 {
+            assert_eq!(examine(&*loaded.filter, MAIL).await.unwrap().verdict, Verdict::Pass);
+        }
+        assert_eq!(loaded.configuring, Configuring::Once);
+    }
+}
+
+/// A filter that counts in its memory the messages that it has seen. Passes up to so many, and holds the others.
+fn counting(most: u32) -> String {
+    format!(
+        "(func $filter (param i32) (result i32)
+           (call $drop_message (local.get 0))
+           (i32.store (i32.const 8192) (i32.add (i32.load (i32.const 8192)) (i32.const 1)))
+           (select (i32.const 0) (i32.const 16) (i32.le_u (i32.load (i32.const 8192)) (i32.const {most}))))"
+    )
+}
+
+#[tokio::test]
+async fn a_warm_filter_has_examined_a_message() {
+    let (bench, warm) = (Bench::new(), "snapshot = \"warm\"");
+    assert_eq!(bench.configuring(&counting(1), "").await, Configuring::Once);
+    assert_eq!(bench.configuring(&counting(2), warm).await, Configuring::Once);
+    // It holds the second message that it sees, and would hold all of them.
+    assert!(bench.refused(&counting(1), warm).await.contains("configured once, it holds a message"));
+    // A handle that is in its memory still would be one of the next message.
+    assert!(bench.refused(PASS, warm).await.contains("1 handles are open"));
+}
+
+#[tokio::test]
 async fn what_would_not_be_in_a_snapshot_is_configured_for_each_message() {
     let bench = Bench::new();
     let configure = |body: &str| format!("{PASS} (func $configure (param i32 i32) (result i32) {body} i32.const 0)");

@@ -43,6 +43,8 @@ pub(in crate::plugin) struct Setting {
     pub(in crate::plugin) connect: Vec<SocketAddr>,
     /// Octets of the configured component.
     pub(in crate::plugin) size_max: u64,
+    /// Whether it examines a message first.
+    pub(in crate::plugin) warm: bool,
 }
 
 /// What an order comes with.

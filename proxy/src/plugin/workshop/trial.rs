@@ -52,6 +52,11 @@ fn told(result: &Result<Decision, Failure>) -> String {
     }
 }
 
+/// A message to try a filter on.
+pub(super) fn sample() -> Input {
+    input(PARTS)
+}
+
 fn input(mail: &str) -> Input {
     let facts = Facts {
         user: Some("bob".into()),

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use popgate_config::Grant;
 use tokio::runtime::Handle;
-use wasmtime_wizer::ComponentContext;
 
 use super::order::{Materials, Product, Refused, Setting, Task};
-use super::{snapshot, trial};
+use super::snapshot::{self, Plan};
+use super::trial;
 use crate::plugin::code::{Code, MachineCode};
 use crate::plugin::component::{ComponentFilter, Configured};
 use crate::plugin::engine::Engine;
@@ -69,10 +69,10 @@ async fn configured(
     materials: &Materials,
     log: &mut Vec<(Level, String)>,
 ) -> Result<MachineCode, Refused> {
-    let (context, _) = snapshot::instrumented(&materials.wasm).map_err(Refused::for_good)?;
+    let (plan, _) = snapshot::instrumented(&materials.wasm).map_err(Refused::for_good)?;
     let linked = linked(engine, &materials.code)?;
     let runner = || runner(engine, setting, materials);
-    let snapshot = taken(&linked, &context, &runner(), log).await?;
+    let snapshot = taken(&linked, &plan, &runner(), setting.warm, log).await?;
     if snapshot.len() as u64 > setting.size_max {
         let size_max = text::octets(setting.size_max);
         return Err(Refused::for_good(format!("it is larger than {size_max} when it is configured")));
@@ -111,11 +111,12 @@ fn runner(engine: &Arc<Engine>, setting: &Setting, materials: &Materials) -> Run
     Runner::new(Arc::clone(engine), profile, &[], setting.settings.clone(), None)
 }
 
-/// Configures an instance, and takes its snapshot.
+/// Configures an instance, has it examine a message if it is to be warm, and takes its snapshot.
 async fn taken(
     linked: &Linked,
-    context: &ComponentContext<'_>,
+    plan: &Plan<'_>,
     runner: &Runner,
+    warm: bool,
     log: &mut Vec<(Level, String)>,
 ) -> Result<Vec<u8>, Refused> {
     let mut store = runner.store(Host::new(&runner.profile, None));
@@ -123,7 +124,13 @@ async fn taken(
     let ended = runner
         .run(&mut store, async |store| {
             let (instance, guest) = linked.instance(&mut *store).await?;
-            Ok(guest.configure(store, &runner.settings).await?.map(|()| instance))
+            let configured = guest.configure(store, &runner.settings).await?;
+            if warm && configured.is_ok() {
+                store.data_mut().give(&runner.profile, trial::sample());
+                // Whatever it answers: the trial asks for that.
+                let _answer = guest.filter(store).await?;
+            }
+            Ok(configured.map(|()| instance))
         })
         .await;
     *log = store.data().log.kept();
@@ -142,7 +149,7 @@ async fn taken(
             return Err(Refused::for_good(reason));
         }
     }
-    let taken = runner.run(&mut store, async |store| Ok(snapshot::taken(context, store, instance).await)).await;
+    let taken = runner.run(&mut store, async |store| Ok(snapshot::taken(plan, store, instance).await)).await;
     match taken {
         Ok(taken) => taken.map_err(Refused::for_good),
         Err(ended) => Err(Refused::for_now(ended.failure(store.data(), &runner.profile).to_string())),
