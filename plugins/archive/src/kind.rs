@@ -135,9 +135,7 @@ impl Kind {
     pub(crate) fn closed(self) -> Option<&'static str> {
         Some(match self {
             Self::Ace => "ACE",
-            Self::Arj => "ARJ",
             Self::Chm => "CHM",
-            Self::Lha => "LHA",
             Self::OneNote => "OneNote",
             Self::Rar => "RAR",
             Self::Sis => "SIS",
@@ -150,11 +148,13 @@ impl Kind {
         self.closed().is_some()
             || matches!(
                 self,
-                Self::Binhex
+                Self::Arj
+                    | Self::Binhex
                     | Self::Bzip2
                     | Self::Cabinet
                     | Self::Cpio
                     | Self::Gzip
+                    | Self::Lha
                     | Self::Lzma
                     | Self::Ole
                     | Self::SevenZip

@@ -6,13 +6,13 @@
 //!
 //! | kind | how it is read |
 //! | --- | --- |
-//! | zip | as a stream, by its local headers, wherever they stand; then compared with its directory. Stored, deflate, deflate64, bzip2, LZMA, xz, Zstandard |
+//! | zip | as a stream, by its local headers, wherever they stand; then compared with its directory. Stored, deflate, deflate64, implode, bzip2, LZMA, xz, Zstandard |
 //! | gzip, bzip2, xz, LZMA, Zstandard, SZDD | as a stream, all members |
-//! | tar, cpio | as a stream |
+//! | tar, cpio, ARJ, LHA | as a stream |
 //! | TNEF, cabinets (stored and MSZIP), 7z, OLE documents | in memory, up to a limit |
 //! | RTF, PDF, HTML and text with something encoded in it | objects in hexadecimal digits, Flate streams, uuencode, base64, BinHex |
 //! | programs for Windows | for a zip archive behind them; packed ones and installers are unscannable |
-//! | rar, arj, lha, ace, chm, sis and others | by name only: unscannable |
+//! | rar, ace, chm, sis and others | by name only: unscannable |
 //!
 //! It decides nothing, and knows nothing of mail. There are well-kept crates for decompression, and they are used; the containers
 //! are read here, since a scanner has to see what a tolerant reader could see, not what one reader makes of it.
@@ -37,6 +37,7 @@
 //! assert_eq!(names.0, ["a.txt"]);
 //! ```
 
+mod arj;
 mod binhex;
 mod cabinet;
 mod compressed;
@@ -44,6 +45,8 @@ mod cpio;
 mod encoded;
 mod fields;
 mod kind;
+mod lha;
+mod lzh;
 mod ole;
 mod packed;
 mod pdf;

@@ -2,6 +2,7 @@
 
 mod made;
 mod mutations;
+mod old;
 mod zips;
 
 use crate::{Limits, Object, Unscannable, Visitor, walk};
@@ -162,7 +163,6 @@ fn what_is_not_opened_is_named() {
     let nsis = [b"MZ\x90\0".as_slice(), &[0; 90_000], b"\xef\xbe\xad\xdeNullsoftInst"].concat();
     for (file, reason) in [
         (&b"Rar!\x1a\x07\x01\0"[..], "RAR can't be opened"),
-        (b"\x60\xea\x2c\0\x22\x0b", "ARJ can't be opened"),
         (b"ITSF\x03\0\0\0", "CHM can't be opened"),
         (&upx, "a packed program can't be opened"),
         (&nsis, "an NSIS installer can't be opened"),
@@ -170,4 +170,23 @@ fn what_is_not_opened_is_named() {
         assert_eq!(lines("f", file)[1], format!("! f {reason}"));
     }
     assert_eq!(lines("f", b"MZ\x90\0 an honest program").len(), 1);
+}
+
+#[test]
+fn archives_of_old_name_what_is_in_them() {
+    let file = old::lha("a.txt", b"hello inside", b"-lh5-", 2);
+    assert_eq!(lines("f", &file)[1], "f/folder/a.txt text");
+    for (file, reason) in [
+        (old::arj("a.txt", b"hello", 0, 1), "! f/a.txt encrypted"),
+        (old::arj("a.txt", b"hello", 4, 0), "! f the compression can't be opened"),
+        (old::lha("a.txt", b"hello", b"-lh1-", 0), "! f the compression can't be opened"),
+        (old::lha("a.txt", b"hello", b"-lh5-", 3), "! f damaged"),
+    ] {
+        assert_eq!(lines("f", &file).last().map(String::as_str), Some(reason));
+    }
+    let whole = old::arj("a.txt", b"hello inside", 1, 0);
+    for end in 60..whole.len() {
+        let lines = lines("f", &whole[..end]);
+        assert!(lines.iter().any(|line| line.starts_with("! f")), "{end}: {lines:?}");
+    }
 }

@@ -6,7 +6,7 @@ use std::io::Read;
 use crate::kind::HEAD;
 use crate::source::{Source, is_bomb};
 use crate::{Kind, Limits, Object, Unscannable, Visitor};
-use crate::{binhex, cabinet, compressed, cpio, encoded, ole, packed, pdf, rtf, seven, szdd, tar, tnef, zip};
+use crate::{arj, binhex, cabinet, compressed, cpio, encoded, lha, ole, packed, pdf, rtf, seven, szdd, tar, tnef, zip};
 
 /// Walks through a file of this name and all that is inside of it.
 ///
@@ -197,7 +197,9 @@ fn open_as(kind: Kind, source: &mut Source<'_, '_>, place: &Place) -> Result<(),
         Kind::Cabinet => cabinet::open(source, place),
         Kind::Ole => ole::open(source, place),
         Kind::SevenZip => seven::open(source, place),
+        Kind::Arj => arj::open(source, place),
         Kind::Binhex => binhex::open(source, place),
+        Kind::Lha => lha::open(source, place),
         Kind::Pe => packed::open(source, place),
         Kind::Pdf => pdf::open(source, place),
         Kind::Rtf => rtf::open(source, place),

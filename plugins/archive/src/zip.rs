@@ -7,6 +7,7 @@
 //! Source: PKWARE, APPNOTE.TXT 6.3.10.
 
 mod directory;
+mod implode;
 mod method;
 
 use crate::Unscannable;

@@ -24,7 +24,7 @@
 //! All keys are optional.
 //!
 //! * **What is examined** is the decoded content of every part, at any depth, whatever its name and type, and all that is
-//!   inside of it: zip, gzip, bzip2, xz, LZMA, Zstandard, 7z, tar, cpio, cabinets, TNEF (`winmail.dat`), OLE documents, and what is
+//!   inside of it: zip, gzip, bzip2, xz, LZMA, Zstandard, 7z, ARJ, LHA, tar, cpio, cabinets, TNEF (`winmail.dat`), OLE documents, and what is
 //!   embedded in RTF, PDF, HTML, uuencode, base64 and BinHex. Then the message as it came.
 //! * **EICAR**: the standard says that a file counts only if it begins with the test string. Here it counts
 //!   anywhere in a file, and in the octets of the message behind its header: a part may begin with a blank line or a

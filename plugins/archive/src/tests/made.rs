@@ -5,6 +5,8 @@ use std::io::{Cursor, Write as _};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
+use super::old;
+
 const INSIDE: &[u8] = b"hello inside";
 
 /// A file of each kind, with a text in it.
@@ -16,6 +18,12 @@ pub(super) fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("descriptor.zip", Zip::default().described().file("a.txt", INSIDE).end()),
         ("stored-descriptor.zip", Zip::default().stored().described().file("a.txt", INSIDE).end()),
         ("bzip2.zip", Zip { method: 12, ..Zip::default() }.file("a.txt", INSIDE).end()),
+        ("imploded.zip", Zip { method: 6, ..Zip::default() }.file("a.txt", INSIDE).end()),
+        ("stored.arj", old::arj("a.txt", INSIDE, 0, 0)),
+        ("a.arj", old::arj("a.txt", INSIDE, 1, 0)),
+        ("stored.lzh", old::lha("a.txt", INSIDE, b"-lh0-", 0)),
+        ("a.lzh", old::lha("a.txt", INSIDE, b"-lh5-", 1)),
+        ("large.lzh", old::lha("a.txt", INSIDE, b"-lh7-", 2)),
         ("nested.zip", self::zip(&[("a.zip", &zip)])),
         ("program.exe", [b"MZ\x90\0".as_slice(), &[0; 100_000], &zip].concat()),
         ("prefix.txt", [b"a text\n".repeat(20_000).as_slice(), &zip].concat()),
@@ -84,6 +92,7 @@ impl Zip {
                 encoder.write_all(content).unwrap();
                 encoder.finish().unwrap()
             }
+            6 => old::imploded(content),
             12 => bzip2(content),
             _ => content.to_vec(),
         };

@@ -64,7 +64,7 @@ fn damage_is_told() {
     // Octets between a file and its end.
     let stuffed = with(honest.clone(), b"PK\x03\x04", 18, &[30]);
     assert_eq!(problems(&stuffed).first().map(String::as_str), Some("! a.zip/a.txt ambiguous"));
-    let method = with(with(honest.clone(), b"PK\x03\x04", 8, &[6]), b"PK\x01\x02", 10, &[6]);
+    let method = with(with(honest.clone(), b"PK\x03\x04", 8, &[1]), b"PK\x01\x02", 10, &[1]);
     assert_eq!(problems(&method), ["! a.zip/a.txt the compression can't be opened"]);
     let split = with(honest, b"PK\x05\x06", 4, &[1]);
     assert_eq!(problems(&split), ["! a.zip a split zip archive can't be opened"]);

@@ -8,6 +8,7 @@ use crate::Unscannable;
 use crate::compressed;
 use crate::source::Limited;
 use crate::zip::directory::Entry;
+use crate::zip::implode;
 
 /// What an octet of a method costs, by the measure of deflate.
 pub(super) fn cost(method: u16) -> u64 {
@@ -31,6 +32,7 @@ impl Method {
         Ok(match entry.method {
             0 if entry.packed_if_known().is_some() => Box::new(packed),
             0 => Box::new(Stored { packed, size: 0 }),
+            6 => Box::new(implode::open(packed, entry.flags, entry.size).map_err(|_| Unscannable::Damaged)?),
             8 => Box::new(flate2::bufread::DeflateDecoder::new(packed)),
             9 => Box::new(deflate64::Deflate64Decoder::with_buffer(packed)),
             12 => Box::new(bzip2::bufread::BzDecoder::new(packed)),
