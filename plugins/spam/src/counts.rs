@@ -104,7 +104,7 @@ fn keys(tokens: &[u64]) -> impl Iterator<Item = Vec<u8>> {
     std::iter::once(TOTALS.to_vec()).chain(tokens.iter().map(|token| token.to_le_bytes().to_vec()))
 }
 
-/// Counters in memory, for tests and for measuring; one user.
+/// Counters in memory, for tests; one user.
 #[derive(Debug, Default)]
 pub struct InMemory {
     totals: RefCell<BTreeMap<Scope, i64>>,

@@ -4,8 +4,10 @@
 //! that its processor time is its own. Each measurement is a fixed time in which clients log in, retrieve messages,
 //! compare each octet, and start again. No message comes twice in a session, so nothing is answered from what was
 //! filtered before. The ways to the server take turns within every round, so that a busy machine disturbs all of them
-//! alike; the medians of the rounds are printed. What single filters cost is another mode: [`filters`].
+//! alike; the medians of the rounds are printed. What single filters cost is another mode: [`filters`]; how
+//! well mail is judged is a third: [`corpus`].
 
+mod corpus;
 mod filters;
 mod idle;
 mod line;
@@ -18,6 +20,7 @@ mod relay;
 mod report;
 mod way;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -67,6 +70,11 @@ fn main() -> ExitCode {
             filters::main(arguments.iter().any(|argument| argument == "--json"));
             return ExitCode::SUCCESS;
         }
+        Some("corpus") => {
+            let Some(folder) = arguments.get(1) else { return usage() };
+            corpus::main(Path::new(folder));
+            return ExitCode::SUCCESS;
+        }
         _ => {}
     }
     match Options::parse(&arguments).and_then(|options| run(&options).map_err(|error| error.to_string())) {
@@ -76,6 +84,11 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn usage() -> ExitCode {
+    eprintln!("{}", options::USAGE);
+    ExitCode::from(2)
 }
 
 fn failed(error: &dyn std::fmt::Display) -> ExitCode {

@@ -8,9 +8,10 @@ use crate::plot;
 use crate::report::{self, Report};
 use crate::way::Kind;
 
-const USAGE: &str = "usage: popgate-bench [--rounds N] [--seconds S] [--only WORKLOAD]... [--modes plain,front,both]
+pub(crate) const USAGE: &str = "usage: popgate-bench [--rounds N] [--seconds S] [--only WORKLOAD]... [--modes plain,front,both]
                      [--ways popgate,three,chain,chain-without-spam,relay,haproxy,...] [--idle N] [--json FILE] [--svg FILE] [--markdown FILE]
        popgate-bench filters [--json]
+       popgate-bench corpus FOLDER
 workloads: sessions, `sessions resumed`, `4 KB`, `10 KB`, `50 KB`, `1 MB`, `25 MB`, idle, far";
 
 /// Which of the workloads is drawn.

@@ -44,4 +44,8 @@ fn wrong_usage_is_told() {
     let ended = run(bench.args(["--rounds", "many"]), PATIENCE);
     assert_eq!(ended.code, Some(2));
     assert!(ended.errors.starts_with("usage: popgate-bench"), "{}", ended.errors);
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_popgate-bench"));
+    let ended = run(bench.arg("corpus"), PATIENCE);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.errors.contains("popgate-bench corpus FOLDER"), "{}", ended.errors);
 }

@@ -3,12 +3,12 @@
 use std::fmt;
 
 /// A mail that was judged.
-pub(crate) struct Judged {
-    pub(crate) spam: bool,
-    pub(crate) probability: f64,
+pub(super) struct Judged {
+    pub(super) spam: bool,
+    pub(super) probability: f64,
 }
 
-pub(crate) struct Figures {
+pub(super) struct Figures {
     /// The share of pairs of a spam and a ham in which the ham looks more like spam (ties count half).
     one_minus_auc: f64,
     /// The share of spam that is missed where at most 1 of 1,200 ham is taken for spam.
@@ -19,7 +19,7 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    pub(crate) fn of(judged: &[Judged], cut: f64) -> Self {
+    pub(super) fn of(judged: &[Judged], cut: f64) -> Self {
         let mut spam = probabilities(judged, true);
         let mut ham = probabilities(judged, false);
         spam.sort_by(f64::total_cmp);
@@ -63,7 +63,7 @@ fn rate((count, all): (usize, usize)) -> f64 {
 }
 
 /// The cells of a row over folds: the mean, and the interval in which it lies with a probability of 95 %.
-pub(crate) fn mean(folds: &[Figures]) -> String {
+pub(super) fn mean(folds: &[Figures]) -> String {
     let interval = |of: &dyn Fn(&Figures) -> f64, digits: usize| {
         let values: Vec<f64> = folds.iter().map(|figures| of(figures) * 100.0).collect();
         let count = values.len() as f64;

@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use crate::Result;
-
 /// Fields that tell by which list, over which hosts and when a mail came: in a collection they often differ between the kinds for
 /// no better reason than that the mails were collected in different ways.
 const TELLING: [&str; 27] = [
@@ -38,40 +36,42 @@ const TELLING: [&str; 27] = [
 ];
 
 /// A mail as POP3 transports it.
-pub(crate) struct Mail {
-    pub(crate) path: String,
-    pub(crate) spam: bool,
-    pub(crate) train: bool,
-    pub(crate) octets: Vec<u8>,
+pub(super) struct Mail {
+    pub(super) path: String,
+    pub(super) spam: bool,
+    pub(super) train: bool,
+    pub(super) octets: Vec<u8>,
 }
 
 impl Mail {
     /// Which of so many folds it is in: by its name, so that it is the same every time.
-    pub(crate) fn fold(&self, folds: usize) -> usize {
+    pub(super) fn fold(&self, folds: usize) -> usize {
         let hash = self.path.bytes().fold(7_u64, |hash, octet| hash.wrapping_mul(31).wrapping_add(u64::from(octet)));
         (hash >> 3) as usize % folds
     }
 }
 
-pub(crate) struct Corpus {
-    pub(crate) mails: Vec<Mail>,
+pub(super) struct Corpus {
+    pub(super) mails: Vec<Mail>,
 }
 
 impl Corpus {
-    pub(crate) fn read(folder: &Path) -> Result<Self> {
-        let labels = fs::read_to_string(folder.join("labels.tsv"))?;
-        let mails = labels.lines().skip(1).map(|line| {
+    /// Reads what `labels.tsv` in this folder names.
+    pub(super) fn read(folder: &Path) -> Self {
+        let read = |path: &Path| fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let labels = String::from_utf8(read(&folder.join("labels.tsv"))).expect("the labels are UTF-8");
+        let mail = |line: &str| {
             let mut columns = line.split('\t');
-            let mut column = || columns.next().ok_or_else(|| format!("`{line}` has no path, label and split"));
-            let (path, label, split) = (column()?.to_owned(), column()?, column()?);
-            let octets = as_sent(&fs::read(folder.join(&path))?);
-            Ok(Mail { path, spam: label == "spam", train: split == "train", octets })
-        });
-        Ok(Self { mails: mails.collect::<Result<_>>()? })
+            let mut column = || columns.next().unwrap_or_else(|| panic!("{line:?} has no path, label and split"));
+            let (path, label, split) = (column().to_owned(), column(), column());
+            let octets = as_sent(&read(&folder.join(&path)));
+            Mail { path, spam: label == "spam", train: split == "train", octets }
+        };
+        Self { mails: labels.lines().skip(1).map(mail).collect() }
     }
 
     /// The same mail without what is in [`TELLING`] and all that begins with `List-`.
-    pub(crate) fn without_telling_fields(&self) -> Self {
+    pub(super) fn without_telling_fields(&self) -> Self {
         let without = |mail: &Mail| Mail { path: mail.path.clone(), octets: strip(&mail.octets), ..*mail };
         Self { mails: self.mails.iter().map(without).collect() }
     }
