@@ -28,7 +28,7 @@ impl Default for Settings {
             minimum: 100,
             users: false,
             user_weight: 5.0,
-            certain: 0.95,
+            certain: 0.9,
             points: 5.0,
             ham_points: 2.0,
             clues: 6,
