@@ -37,4 +37,5 @@ mod strangers;
 mod tops;
 mod transcripts;
 mod transparent;
+mod tricky;
 mod upstreams;

@@ -1,12 +1,13 @@
-//! Mail that filters have changed, as other programs read it: Python's email package and Perl's MIME::Parser.
+//! Mail that filters have changed, as others read it: Python's email package, Perl's MIME::Parser and the crate mail-parser.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use popgate_tests::mail::{crlf, encoded};
-use popgate_tests::popgate::run;
-use popgate_tests::process::{program, write};
+use mail_parser::{MessageParser, MimeHeaders as _, PartType};
+use popgate_tests::mail::{crlf, eicar, encoded};
+use popgate_tests::process::{program, run, write};
+use popgate_tests::{PATIENCE, popgate};
 
 /// Each leaf of a mail on a line: its type, whether that is a text, and the octets in hexadecimal digits; a text by its charset in
 /// UTF-8, with LF as line ends and without white space at its end.
@@ -38,16 +39,23 @@ sub leaves {
     print "$name ", lc $part->effective_type, " ", unpack("H*", $octets), "\n";
 }
 for my $file (@ARGV) {
-    my $parser = MIME::Parser->new; $parser->output_to_core(1); $parser->extract_nested_messages(0);
+    my $parser = MIME::Parser->new; $parser->output_to_core(1);
     my ($name) = $file =~ m{([^/]+)$};
     leaves($name, $parser->parse_open($file));
 }
 "#;
 
-const CONFIG: &str = "[[listener]]\nname = \"pop3\"\naddress = \"127.0.0.1:0\"\ntls = \"none\"\nupstream = \"server\"\n\
-    [[upstream]]\nname = \"server\"\naddress = \"127.0.0.1:9\"\ntls = \"none\"\n[[filter]]\nplugin = \"defang\"\n[[filter]]\nplugin = \"rewrite\"\n\
+const SERVER: &str = "[[listener]]\nname = \"pop3\"\naddress = \"127.0.0.1:0\"\ntls = \"none\"\nupstream = \"server\"\n\
+    [[upstream]]\nname = \"server\"\naddress = \"127.0.0.1:9\"\ntls = \"none\"\n";
+
+/// Filters that change texts.
+const CHANGED: &str = "[[filter]]\nplugin = \"defang\"\n[[filter]]\nplugin = \"rewrite\"\n\
     [[filter.config.banner]]\ntext = \"Von au\u{df}en: {header:From}\"\n\
     [[filter.config.banner]]\ntext = \"Disclaimer\"\nplace = \"bottom\"\n";
+
+/// Filters that take something out.
+const STRIPPED: &str = "[[filter]]\nplugin = \"attachments\"\n\
+    [[filter]]\nplugin = \"virus\"\nconfig = { action = \"strip\" }\n";
 
 /// Mails by name: each charset in each transfer encoding, alone and among other parts.
 fn mails() -> Vec<(String, Vec<u8>)> {
@@ -95,40 +103,82 @@ fn quoted(text: &[u8]) -> Vec<u8> {
     text.iter().map(octet).collect::<String>().into_bytes()
 }
 
-/// What a program says of the mails in a folder.
-fn leaves(program: &Path, arguments: [&str; 2], folder: &Path) -> Vec<String> {
+/// The files of a folder, in the order of their names.
+fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> =
         fs::read_dir(folder).expect("the folder is there").flatten().map(|entry| entry.path()).collect();
     files.sort();
-    let output = Command::new(program).args(arguments).args(files).output().expect("the program runs");
+    files
+}
+
+/// What a program says of the mails in a folder.
+fn leaves(program: &Path, arguments: [&str; 2], folder: &Path) -> Vec<String> {
+    let output = Command::new(program).args(arguments).args(files(folder)).output().expect("the program runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}\nhint: apt-get install --no-install-recommends libmime-tools-perl");
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
 
-#[test]
-fn changed_mail_reads_the_same_in_other_programs() {
+/// The same by mail-parser.
+fn leaves_in_rust(folder: &Path) -> Vec<String> {
+    let mut leaves = Vec::new();
+    for file in files(folder) {
+        let octets = fs::read(&file).expect("a mail can be read");
+        let message = MessageParser::default().parse(&octets).expect("it is a mail");
+        add_leaves(&file.file_name().expect("it has one").to_string_lossy(), &message, &mut leaves);
+    }
+    leaves
+}
+
+fn add_leaves(name: &str, message: &mail_parser::Message<'_>, leaves: &mut Vec<String>) {
+    for part in &message.parts {
+        let content: &[u8] = match &part.body {
+            PartType::Multipart(_) => continue,
+            PartType::Message(inner) => {
+                add_leaves(name, inner, leaves);
+                continue;
+            }
+            PartType::Text(text) | PartType::Html(text) => text.as_bytes(),
+            PartType::Binary(octets) | PartType::InlineBinary(octets) => octets,
+        };
+        let text: Vec<u8> = content.iter().copied().filter(|&octet| octet != b'\r').collect();
+        let media_type = part.content_type().map_or("text/plain".to_owned(), |value| {
+            format!("{}/{}", value.ctype(), value.subtype().unwrap_or_default()).to_lowercase()
+        });
+        let digits: String = text.trim_ascii_end().iter().map(|octet| format!("{octet:02x}")).collect();
+        leaves.push(format!("{name} {media_type} {digits}"));
+    }
+}
+
+/// Has popgate filter mails into a folder, and returns what everybody reads of them before and after.
+fn read_before_and_after(filters: &str, mails: &[(String, Vec<u8>)]) -> (Vec<String>, Vec<String>) {
     let (python, perl) = (program("python3", "python3"), program("perl", "perl"));
     let folder = tempfile::tempdir().expect("a folder");
     let (old, new) = (folder.path().join("old"), folder.path().join("new"));
     fs::create_dir(&old).expect("a folder");
-    let mut arguments = vec!["filter".to_owned(), "--config".to_owned()];
     let config = folder.path().join("popgate.toml");
-    write(&config, format!("state_dir = \"{}\"\n{CONFIG}", folder.path().join("state").display()).as_bytes());
-    arguments.extend([config.display().to_string(), "--out".to_owned(), new.display().to_string()]);
-    let mails = mails();
-    for (name, mail) in &mails {
+    write(&config, format!("state_dir = \"{}\"\n{SERVER}{filters}", folder.path().join("state").display()).as_bytes());
+    for (name, mail) in mails {
         write(&old.join(name), mail);
-        arguments.push(old.join(name).display().to_string());
     }
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let ended = run(&arguments);
+    let [config, new_text, old_text] = [&config, &new, &old].map(|path| path.display().to_string());
+    // The filters are compiled first.
+    let mut command = popgate::command();
+    let ended = run(command.args(["filter", "--config", &config, "--out", &new_text, &old_text]), 6 * PATIENCE);
     assert_eq!(ended.code, Some(0), "{}", ended.errors);
 
     let before = leaves(&python, ["-c", PYTHON], &old);
     let after = leaves(&python, ["-c", PYTHON], &new);
-    assert_eq!(before.len(), mails.len() * 3 / 2);
     assert_eq!(leaves(&perl, ["-e", PERL], &new), after, "two programs read the changed mail in two ways");
+    assert_eq!(leaves_in_rust(&new), after, "two programs read the changed mail in two ways");
+    (before, after)
+}
+
+#[test]
+fn changed_mail_reads_the_same_in_other_programs() {
+    let mails = mails();
+    let (before, after) = read_before_and_after(CHANGED, &mails);
+    assert_eq!(before.len(), mails.len() * 3 / 2);
     assert_eq!(before.len(), after.len());
     for (before, after) in before.iter().zip(&after) {
         let (name, content) = before.rsplit_once(' ').expect("three words");
@@ -142,6 +192,68 @@ fn changed_mail_reads_the_same_in_other_programs() {
         assert!(new_content.contains(content), "the text of {name} is not in `{text}`");
         assert!(text.contains("Von au\u{df}en: A") && text.contains("Disclaimer"), "{name}: {text}");
     }
+}
+
+/// Mails with something in them that does not get through, wherever it may stand.
+fn denied() -> Vec<(String, Vec<u8>)> {
+    let head = "From: A <a@example.org>\nSubject: s\nMIME-Version: 1.0\n";
+    let text =
+        "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\nGr=C3=BC=C3=9Fe\n";
+    let html = "Content-Type: text/html; charset=utf-8\n\n<p>page</p>\n";
+    let pdf = "Content-Type: application/pdf\nContent-Transfer-Encoding: base64\n\nJVBERi0xLjQ=\n";
+    let file = |name: &str, content: &[u8]| {
+        format!(
+            "Content-Type: application/octet-stream; name={name}\nContent-Disposition: attachment; filename={name}\n\
+             Content-Transfer-Encoding: base64\n\n{}\n",
+            encoded(content)
+        )
+    };
+    let mixed = |kind: &str, boundary: &str, parts: &[&str]| {
+        let parts: String = parts.iter().map(|part| format!("\n--{boundary}\n{part}")).collect();
+        format!("Content-Type: multipart/{kind}; boundary=\"{boundary}\"\n\npreamble{parts}\n--{boundary}--\n")
+    };
+    let mut mails = Vec::new();
+    for (denied, file) in [("program", file("a.exe", b"MZ, or nothing")), ("virus", file("a.txt", eicar().as_bytes()))]
+    {
+        let alternative = mixed("alternative", "inner", &[text, html]);
+        let nested = format!("Content-Type: message/rfc822\n\nSubject: n\n{}", mixed("mixed", "inner", &[text, &file]));
+        let outer = mixed("mixed", "b", &[text, &file, pdf]);
+        for (form, mail) in [
+            ("alone", file.clone()),
+            ("between", outer.clone()),
+            ("first", mixed("mixed", "b", &[&file, text])),
+            ("behind-alternatives", mixed("mixed", "b", &[&alternative, &file])),
+            ("related", mixed("related", "b", &[html, &file])),
+            ("odd-boundary", mixed("mixed", "=_a b?:/+c", &[text, &file, pdf])),
+            ("message", mixed("mixed", "b", &[text, &nested, pdf])),
+            ("never-closed", mixed("mixed", "b", &[text, &file, html]).trim_end_matches("--b--\n").to_owned()),
+            ("epilogue", format!("{outer}epilogue\n")),
+            ("without-line-end", outer.trim_end().to_owned()),
+        ] {
+            mails.push((format!("{form}-{denied}.eml"), crlf(format!("{head}{mail}").as_bytes())));
+        }
+    }
+    mails
+}
+
+#[test]
+fn what_takes_the_place_of_an_attachment_reads_the_same_in_other_programs() {
+    let (before, after) = read_before_and_after(STRIPPED, &denied());
+    assert_eq!(before.len(), after.len());
+    let mut replaced = 0;
+    for (before, after) in before.iter().zip(&after) {
+        let (name, media_type) =
+            before.rsplit_once(' ').and_then(|(words, _)| words.split_once(' ')).expect("three words");
+        if media_type != "application/octet-stream" {
+            assert_eq!(before, after);
+            continue;
+        }
+        replaced += 1;
+        let (new_name, content) = after.rsplit_once(' ').expect("three words");
+        assert_eq!(new_name, format!("{name} text/plain"));
+        assert!(hex(content).contains("was removed: "), "{}", hex(content));
+    }
+    assert_eq!(replaced, 20);
 }
 
 fn hex(digits: &str) -> String {

@@ -11,13 +11,17 @@ use serde_json::Value;
 
 /// What a bundled filter that asks at this address says of a mail with this body.
 fn report(plugin: &str, address: SocketAddr, granted: SocketAddr, body: &str) -> Value {
+    report_within(plugin, "20s", address, granted, body)
+}
+
+fn report_within(plugin: &str, timeout: &str, address: SocketAddr, granted: SocketAddr, body: &str) -> Value {
     let folder = folder();
     let config = popgate::configuration(
         folder.path(),
         &format!(
             "[[listener]]\naddress = \"127.0.0.1:0\"\nupstream = \"none\"\n\
              [[upstream]]\nname = \"none\"\naddress = \"127.0.0.1:110\"\n\
-             [[filter]]\nplugin = \"{plugin}\"\ntimeout = \"20s\"\ncpu = \"5s\"\n\
+             [[filter]]\nplugin = \"{plugin}\"\ntimeout = \"{timeout}\"\ncpu = \"5s\"\n\
              grant = {{ connect = [\"{granted}\"] }}\nconfig = {{ address = \"{address}\" }}\n"
         ),
     );
@@ -90,6 +94,9 @@ fn a_daemon_that_is_away_silent_or_not_granted_is_never_clean() {
         assert_eq!(away["verdict"], "retry", "{plugin}: {away}");
         let half = report(plugin, breaks_off_address, breaks_off_address, "text");
         assert_eq!(half["verdict"], "retry", "{plugin}: {half}");
+        // It takes the connection and never says a word.
+        let silence = report_within(plugin, "500ms", silent_address, silent_address, "text");
+        assert_eq!(silence["verdict"], "retry", "{plugin}: {silence}");
         let denied = report(plugin, silent_address, gone, "text");
         assert_eq!(denied["verdict"], "retry", "{plugin}: {denied}");
         let reason = denied["reason"].as_str().unwrap_or_default();
