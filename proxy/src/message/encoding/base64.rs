@@ -53,17 +53,19 @@ pub(in super::super) struct Decoder {
 
 impl Decoder {
     pub(super) fn push(&mut self, encoded: &[u8], out: &mut Vec<u8>) {
+        out.reserve(encoded.len() / 4 * 3 + 3);
         let mut rest = encoded;
-        while let Some((&octet, tail)) = rest.split_first() {
+        loop {
             if self.count == 0 && !self.padded {
                 rest = whole_groups(rest, out);
-                let Some((&octet, tail)) = rest.split_first() else { return };
-                self.octet(octet, out);
-                rest = tail;
-            } else {
-                self.octet(octet, out);
-                rest = tail;
+                if let Some(line) = rest.strip_prefix(b"\r\n") {
+                    rest = line;
+                    continue;
+                }
             }
+            let Some((&octet, tail)) = rest.split_first() else { return };
+            self.octet(octet, out);
+            rest = tail;
         }
     }
 
@@ -121,14 +123,50 @@ impl Decoder {
     }
 }
 
+/// What a group decodes to where one of its octets is none of the alphabet: more than its 24 bits.
+const NO_GROUP: u32 = 1 << 24;
+
+/// The bits of each octet at each of the four places of a group.
+static PLACES: [[u32; 256]; 4] = [places(18), places(12), places(6), places(0)];
+
+const fn places(shift: u32) -> [u32; 256] {
+    let mut table = [NO_GROUP; 256];
+    let mut octet = 0;
+    while octet < table.len() {
+        if VALUES[octet] < SPACE {
+            table[octet] = (VALUES[octet] as u32) << shift;
+        }
+        octet += 1;
+    }
+    table
+}
+
+fn group([a, b, c, d]: [u8; 4]) -> u32 {
+    PLACES[0][a as usize] | PLACES[1][b as usize] | PLACES[2][c as usize] | PLACES[3][d as usize]
+}
+
 /// Decodes groups of four as long as nothing else stands among them, and gives the rest.
 fn whole_groups<'a>(mut encoded: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
-    while let Some((group, rest)) = encoded.split_first_chunk::<4>() {
-        let [a, b, c, d] = group.map(|octet| VALUES[octet as usize]);
-        if (a | b | c | d) >= SPACE {
+    // Four groups at a time take a third of the time.
+    while let Some((groups, rest)) = encoded.split_first_chunk::<16>() {
+        let (mut octets, mut all) = ([0; 12], 0);
+        for (four, three) in groups.as_chunks::<4>().0.iter().zip(octets.as_chunks_mut::<3>().0) {
+            let bits = group(*four);
+            all |= bits;
+            let [_, a, b, c] = bits.to_be_bytes();
+            *three = [a, b, c];
+        }
+        if all >= NO_GROUP {
             break;
         }
-        let bits = u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d);
+        out.extend_from_slice(&octets);
+        encoded = rest;
+    }
+    while let Some((four, rest)) = encoded.split_first_chunk::<4>() {
+        let bits = group(*four);
+        if bits >= NO_GROUP {
+            break;
+        }
         out.extend_from_slice(&bits.to_be_bytes()[1..]);
         encoded = rest;
     }
@@ -165,6 +203,26 @@ mod tests {
                 decoder.finish(&mut out);
                 assert_eq!(out, decoded.as_bytes(), "{encoded:?} cut at {cut}");
                 assert_eq!(decoder.is_faulty(), faulty, "{encoded:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn groups_by_the_dozen_decode_as_one_octet_after_the_other_does() {
+        let decoded: Vec<u8> = (0..=255).cycle().take(1_000).collect();
+        let mut mail = encoded(&decoded);
+        mail.extend_from_slice(b"\r\nAAAA\nBBBB\r\r\n");
+        for spoiled in [b'A', b'=', b' ', b'\n', b'!', b'-', 0, 0xff] {
+            for at in (0..mail.len()).step_by(7) {
+                let mut text = mail.clone();
+                text[at] = spoiled;
+                let (mut whole, mut single) = (Decoder::default(), Decoder::default());
+                let (mut by_groups, mut by_octets) = (Vec::new(), Vec::new());
+                whole.push(&text, &mut by_groups);
+                text.iter().for_each(|octet| single.octet(*octet, &mut by_octets));
+                whole.finish(&mut by_groups);
+                single.finish(&mut by_octets);
+                assert_eq!((by_groups, whole.faulty), (by_octets, single.faulty), "{spoiled} at {at}");
             }
         }
     }
