@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use bytes::Bytes;
 use memchr::memchr;
 
 use super::octets::Octets;
@@ -23,8 +24,9 @@ const SINGLE: [(&str, &str); 4] = [
 
 /// A header field.
 pub struct Field {
-    name: String,
-    raw: Vec<u8>,
+    /// ASCII without blanks.
+    name: Bytes,
+    raw: Bytes,
     value: OnceLock<String>,
 }
 
@@ -32,7 +34,7 @@ impl Field {
     /// The name as it stands in the message.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        str::from_utf8(&self.name).unwrap_or_default()
     }
 
     /// Everything behind the colon as it stands in the message, line ends included.
@@ -51,7 +53,7 @@ impl Field {
 impl std::fmt::Debug for Field {
     /// The name alone: mail text does not belong into logs.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Field").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Field").field("name", &self.name()).finish_non_exhaustive()
     }
 }
 
@@ -64,7 +66,7 @@ pub(super) struct Head {
 
 impl Head {
     pub(super) fn parse(octets: &Octets, head_len: u64) -> Self {
-        let block = octets.bytes(0..head_len.min(BLOCK_MAX));
+        let block = octets.shared(0..head_len.min(BLOCK_MAX));
         let mut head = Self { fields: Vec::new(), faults: Vec::new(), truncated: head_len > BLOCK_MAX };
         let mut read = 0;
         for line in lines(&block) {
@@ -74,8 +76,8 @@ impl Head {
                 break;
             }
             if let Some(name) = line.name {
-                let name = String::from_utf8_lossy(name).into_owned();
-                head.fields.push(Field { name, raw: line.value.to_vec(), value: OnceLock::new() });
+                let [name, raw] = [name, line.value].map(|text| block.slice_ref(text));
+                head.fields.push(Field { name, raw, value: OnceLock::new() });
             }
         }
         head.find_faults(&block);
@@ -90,7 +92,7 @@ impl Head {
             self.faults.push("bare-cr");
         }
         for (name, fault) in SINGLE {
-            if self.fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name)).count() > 1 {
+            if self.fields.iter().filter(|field| field.name().eq_ignore_ascii_case(name)).count() > 1 {
                 self.faults.push(fault);
             }
         }

@@ -85,6 +85,18 @@ impl Octets {
         }
     }
 
+    /// The same as octets that can be shared.
+    pub(super) fn shared(&self, range: Range<u64>) -> Bytes {
+        let end = range.end.min(self.len);
+        if range.start < end {
+            let (start, bytes) = &self.pieces[self.piece_at(range.start)];
+            if end - start <= bytes.len() as u64 {
+                return bytes.slice((range.start - start) as usize..(end - start) as usize);
+            }
+        }
+        Bytes::from(self.bytes(range).into_owned())
+    }
+
     pub(super) fn read(&self, offset: u64, length: usize) -> Vec<u8> {
         self.bytes(offset..offset.saturating_add(length as u64)).into_owned()
     }
@@ -169,6 +181,9 @@ mod tests {
                     }
                 }
                 assert_eq!(octets.find(b"abd", 0, 8), None, "the end is respected");
+                assert_eq!(octets.shared(5..14), &whole[5..14]);
+                assert_eq!(octets.shared(20..99), &whole[20..]);
+                assert_eq!(octets.shared(99..100), &b""[..]);
                 assert_eq!(octets.read(5, 9), &whole[5..14]);
                 assert_eq!(octets.read(20, 99), &whole[20..]);
                 assert_eq!(octets.read(99, 1), b"");
@@ -185,5 +200,6 @@ mod tests {
         other.push_range(&octets, 9..99);
         assert_eq!(other.segments().collect::<Vec<_>>().concat(), b"2345679");
         assert_eq!(other.segments().next().map(<[u8]>::as_ptr), octets.segments().next().map(|s| s[2..].as_ptr()));
+        assert_eq!(octets.shared(3..6).as_ptr(), octets.segments().nth(1).unwrap().as_ptr());
     }
 }

@@ -24,17 +24,17 @@ pub(super) struct HeadLines {
 
 struct HeadLine {
     /// None for a line that is no field.
-    name: Option<String>,
-    raw: Vec<u8>,
+    name: Option<Bytes>,
+    raw: Bytes,
 }
 
 impl HeadLine {
     fn new(name: &str, value: &str) -> Self {
-        Self { name: Some(name.into()), raw: fold::field(name, value) }
+        Self { name: Some(Bytes::copy_from_slice(name.as_bytes())), raw: fold::field(name, value).into() }
     }
 
     fn is(&self, wanted: &str) -> bool {
-        self.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(wanted))
+        self.name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(wanted.as_bytes()))
     }
 
     /// Whether a field in front of this line would swallow it, or would spoil the envelope line of a mailbox file.
@@ -47,15 +47,15 @@ impl HeadLine {
 impl HeadLines {
     /// The header block of a message.
     pub(super) fn of(message: &Message) -> Self {
-        Self::parse(&message.0.octets.bytes(0..message.head_len()))
+        Self::parse(&message.0.octets.shared(0..message.head_len()))
     }
 
-    fn parse(block: &[u8]) -> Self {
-        let owned = |line: fields::Line<'_>| HeadLine {
-            name: line.name.map(|name| String::from_utf8_lossy(name).into_owned()),
-            raw: line.raw.to_vec(),
+    fn parse(block: &Bytes) -> Self {
+        let shared = |line: fields::Line<'_>| HeadLine {
+            name: line.name.map(|name| block.slice_ref(name)),
+            raw: block.slice_ref(line.raw),
         };
-        let lines: Vec<_> = fields::lines(block).map(owned).collect();
+        let lines: Vec<_> = fields::lines(block).map(shared).collect();
         let length: usize = lines.iter().map(|line| line.raw.len()).sum();
         let open = length >= block.len();
         let blank = if open { b"\r\n".to_vec() } else { block[length..].to_vec() };
@@ -77,8 +77,9 @@ impl HeadLines {
             index += 1;
             index <= first + 1 || !line.is(name)
         });
-        let spelled = self.lines[first].name.take().unwrap_or_else(|| name.into());
-        self.lines[first] = HeadLine::new(&spelled, value);
+        let spelled = self.lines[first].name.take();
+        let spelled = spelled.as_deref().and_then(|spelled| str::from_utf8(spelled).ok());
+        self.lines[first] = HeadLine::new(spelled.unwrap_or(name), value);
         self.changed = true;
     }
 
@@ -91,7 +92,7 @@ impl HeadLines {
 
     /// Makes the header that of a text: its Content fields in the place of those that were there.
     pub(super) fn describe(&mut self, text: &Text) {
-        let content = |name: &String| name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
+        let content = |name: &Bytes| name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"));
         self.lines.retain(|line| !line.name.as_ref().is_some_and(content));
         self.lines.extend(text.fields().into_iter().map(|(name, value)| HeadLine::new(name, value)));
         self.changed = true;
@@ -130,7 +131,8 @@ impl HeadLines {
 
     /// The header block with its blank line.
     pub(super) fn into_block(self) -> Vec<u8> {
-        let mut block = Vec::new();
+        let octets: usize = self.lines.iter().map(|line| line.raw.len() + 2).sum();
+        let mut block = Vec::with_capacity(octets + self.blank.len());
         for line in self.lines {
             // The last line of a block without a blank line may have no end.
             if !block.is_empty() && !block.ends_with(b"\n") {
@@ -309,7 +311,7 @@ impl<'a> Body<'a> {
         let Range { start, end } = part.place.body.clone();
         let mut entity = Vec::new();
         if text.index > 0 {
-            let header = self.message.0.octets.bytes(part.place.header..start);
+            let header = self.message.0.octets.shared(part.place.header..start);
             let mut head = HeadLines::parse(&header);
             head.say(text);
             head.end();
@@ -325,7 +327,7 @@ impl<'a> Body<'a> {
     /// A part with a text in the place of its content, up to the delimiter that follows.
     fn entity(&self, part: &Part, text: Text) -> Vec<u8> {
         let Range { start, end } = part.place.body.clone();
-        let mut head = HeadLines::parse(&self.message.0.octets.bytes(part.place.header..start));
+        let mut head = HeadLines::parse(&self.message.0.octets.shared(part.place.header..start));
         head.describe(&text);
         let mut entity = head.into_block();
         let at_delimiter = end == part.place.whole.end;
