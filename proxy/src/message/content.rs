@@ -35,35 +35,60 @@ impl Content {
 
     /// The next octets, at most `max`. Nothing at the end, and nothing for a `max` of 0.
     pub fn read(&mut self, max: usize) -> Vec<u8> {
-        let mut out = Vec::new();
+        self.read_within(max, u64::MAX).0
+    }
+
+    /// The same, but it takes no more than about `work` octets off what is encoded; true if there was more to do for it.
+    ///
+    /// However little is asked for, a decoder may have to skip much to find it.
+    pub fn read_within(&mut self, max: usize, work: u64) -> (Vec<u8>, bool) {
+        if self.charset.is_none() && matches!(self.decoder, Some(Decoder::Identity)) {
+            let end = self.rest.end.min(self.rest.start.saturating_add(max as u64));
+            let out = self.octets.bytes(self.rest.start..end).into_owned();
+            self.rest.start += out.len() as u64;
+            return (out, false);
+        }
+        let (mut out, stop) = (Vec::new(), self.rest.start.saturating_add(work));
         while out.len() < max {
-            if self.read == self.ready.len() && !self.refill() {
-                break;
+            if self.read == self.ready.len() {
+                if self.rest.start >= stop {
+                    return (out, true);
+                }
+                if !self.refill() {
+                    break;
+                }
             }
             let take = (max - out.len()).min(self.ready.len() - self.read);
+            if out.is_empty() && take == self.ready.len() {
+                out = std::mem::take(&mut self.ready);
+                self.read = 0;
+                // What follows is about as long as what has come of the first step.
+                out.reserve(
+                    usize::try_from(self.rest.end - self.rest.start).unwrap_or(usize::MAX).min(max - out.len()),
+                );
+                continue;
+            }
             out.extend_from_slice(&self.ready[self.read..self.read + take]);
             self.read += take;
         }
-        out
+        (out, false)
     }
 
-    /// Decodes the next step. False when nothing is left.
+    /// Decodes the next step, of which nothing may come. False when nothing is left.
     fn refill(&mut self) -> bool {
         self.ready.clear();
         self.read = 0;
-        while self.ready.is_empty() {
-            let chunk = self.octets.chunk(self.rest.start, self.rest.end.min(self.rest.start + STEP));
-            let Some(decoder) = &mut self.decoder else { return false };
-            if chunk.is_empty() {
-                decoder.finish(&mut self.ready);
-                self.decoder = None;
-                self.convert(true);
-                return !self.ready.is_empty();
-            }
-            self.rest.start += chunk.len() as u64;
-            decoder.push(chunk, &mut self.ready);
-            self.convert(false);
+        let chunk = self.octets.chunk(self.rest.start, self.rest.end.min(self.rest.start + STEP));
+        let Some(decoder) = &mut self.decoder else { return false };
+        if chunk.is_empty() {
+            decoder.finish(&mut self.ready);
+            self.decoder = None;
+            self.convert(true);
+            return !self.ready.is_empty();
         }
+        self.rest.start += chunk.len() as u64;
+        decoder.push(chunk, &mut self.ready);
+        self.convert(false);
         true
     }
 
@@ -82,5 +107,63 @@ impl std::fmt::Debug for Content {
     /// What is left alone: mail text does not belong into logs.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Content").field("rest", &self.rest).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    /// What is read in bites of this size, and how often there was more to do.
+    fn read(
+        body: &[u8],
+        cut: usize,
+        encoding: Encoding,
+        charset: Option<&str>,
+        bite: usize,
+        work: u64,
+    ) -> (Vec<u8>, u32) {
+        let mut octets = Octets::from(Bytes::copy_from_slice(&body[..cut]));
+        octets.push(Bytes::copy_from_slice(&body[cut..]));
+        let mut content = Content::new(octets, 0..body.len() as u64, encoding);
+        if let Some(charset) = charset {
+            content = content.as_text(charset);
+        }
+        let (mut all, mut unfinished) = (Vec::new(), 0);
+        loop {
+            let (octets, more) = content.read_within(bite, work);
+            assert!(octets.len() <= bite);
+            unfinished += u32::from(more);
+            if octets.is_empty() && !more {
+                assert!(content.read(bite).is_empty(), "the end stays the end");
+                return (all, unfinished);
+            }
+            all.extend(octets);
+        }
+    }
+
+    #[test]
+    fn the_same_is_read_in_whatever_bites() {
+        let plain: Vec<u8> = "gr\u{fc}\u{df}e, and a line of its own\r\n".bytes().cycle().take(40_000).collect();
+        let base64 = super::super::encoding::base64(&plain);
+        for (body, encoding) in [(&plain, Encoding::Identity), (&base64, Encoding::Base64)] {
+            for charset in [None, Some("utf-8")] {
+                for bite in [1_000, 16_384, 39_999, 65_536] {
+                    for cut in [0, 1, 20_000, body.len()] {
+                        let all = read(body, cut, encoding, charset, bite, 20_000).0;
+                        assert!(all.starts_with(&plain[..39_990]), "{encoding:?} {charset:?} {bite} {cut}");
+                        assert!(charset.is_some() || all == plain, "{encoding:?} {bite} {cut}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_gives_nothing_is_read_in_steps() {
+        let (all, unfinished) = read(&[b'!'; 200_000], 0, Encoding::Base64, None, 65_536, 65_536);
+        assert_eq!((all.len(), unfinished), (0, 3));
     }
 }

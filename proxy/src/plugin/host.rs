@@ -244,23 +244,29 @@ impl Host {
     /// Starts to read the content of a part, as text in UTF-8 if asked for. Gives the number of the stream.
     pub(super) fn open_content(&mut self, index: u32, text: bool) -> Result<u32, Exceeded> {
         let message = self.message()?.clone();
-        let content = message.parts().get(index as usize).map(|part| {
-            let content = if text { part.text(&message) } else { part.content(&message) };
-            (content, part.encoded_size())
-        });
+        let content = message
+            .parts()
+            .get(index as usize)
+            .map(|part| if text { part.text(&message) } else { part.content(&message) });
         self.contents.open(content)
     }
 
     pub(super) async fn read_content(&mut self, number: u32, length: u32) -> wasmtime::Result<Vec<u8>> {
         self.called()?;
-        let Some((mut content, size)) = self.contents.take(number) else { return Ok(Vec::new()) };
+        let Some(mut content) = self.contents.take(number) else { return Ok(Vec::new()) };
         let length = (length as usize).clamp(1, CHUNK_MAX);
-        // However little is asked for, a decoder may have to skip the whole part to find it.
-        let (octets, content) = apart(size > AT_ONCE_MAX, move || (content.read(length), content)).await?;
-        if !octets.is_empty() {
-            self.contents.put_back(number, (content, size));
+        // However little is asked for, a decoder may have to skip the whole part to find it. Others get their turn meanwhile.
+        loop {
+            let (octets, unfinished) = content.read_within(length, AT_ONCE_MAX);
+            if unfinished && octets.is_empty() {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            if !octets.is_empty() {
+                self.contents.put_back(number, content);
+            }
+            return Ok(octets);
         }
-        Ok(octets)
     }
 
     /// The guest does not read this content any more.
@@ -364,14 +370,11 @@ pub(super) struct DataError {
 #[derive(Debug, Default)]
 struct Contents {
     next: u32,
-    open: Vec<(u32, Option<Open>)>,
+    open: Vec<(u32, Option<Content>)>,
 }
 
-/// A content and the encoded size of its part.
-type Open = (Content, u64);
-
 impl Contents {
-    fn open(&mut self, content: Option<Open>) -> Result<u32, Exceeded> {
+    fn open(&mut self, content: Option<Content>) -> Result<u32, Exceeded> {
         if self.open.len() >= CONTENTS_MAX {
             return Err(Exceeded::Contents);
         }
@@ -381,12 +384,12 @@ impl Contents {
         Ok(self.next)
     }
 
-    fn take(&mut self, number: u32) -> Option<Open> {
+    fn take(&mut self, number: u32) -> Option<Content> {
         let at = self.open.iter().position(|(open, _)| *open == number)?;
         self.open.swap_remove(at).1
     }
 
-    fn put_back(&mut self, number: u32, content: Open) {
+    fn put_back(&mut self, number: u32, content: Content) {
         self.open.push((number, Some(content)));
     }
 
