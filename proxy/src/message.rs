@@ -15,6 +15,7 @@
 mod budget;
 mod builder;
 mod content;
+mod decoded;
 mod edit;
 mod encoding;
 mod fields;
@@ -42,9 +43,18 @@ pub use fields::Field;
 pub use part::Part;
 pub use retext::{Retext, Splice, TEXT_MAX};
 
+use decoded::Kept;
 use fields::Head;
 use octets::Octets;
-use structure::Structure;
+use structure::{Headed, Structure};
+
+/// A message whose structure is known.
+#[derive(Clone)]
+struct Ancestor {
+    octets: Octets,
+    head_len: u64,
+    structure: Arc<Structure>,
+}
 
 /// One mail. Immutable; a clone shares everything.
 #[derive(Clone)]
@@ -56,26 +66,35 @@ struct Inner {
     origin: Option<(Limits, Arc<Budget>)>,
     head_len: OnceLock<u64>,
     head: OnceLock<Head>,
-    structure: OnceLock<Structure>,
+    structure: OnceLock<Arc<Structure>>,
+    /// The message of which this one has the body, and the structure of that one.
+    ancestor: Option<Ancestor>,
     sha256: OnceLock<[u8; 32]>,
+}
+
+impl Inner {
+    fn new(octets: Octets, origin: Option<(Limits, Arc<Budget>)>, ancestor: Option<Ancestor>) -> Self {
+        Self {
+            octets,
+            origin,
+            head_len: OnceLock::new(),
+            head: OnceLock::new(),
+            structure: OnceLock::new(),
+            ancestor,
+            sha256: OnceLock::new(),
+        }
+    }
 }
 
 impl Message {
     /// A message in memory, outside any [`Budget`]: notices, files on the command line.
     #[must_use]
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        Self::new(Octets::from(Bytes::from(bytes)), None)
+        Self::new(Octets::from(Bytes::from(bytes)), None, None)
     }
 
-    fn new(octets: Octets, origin: Option<(Limits, Arc<Budget>)>) -> Self {
-        Self(Arc::new(Inner {
-            octets,
-            origin,
-            head_len: OnceLock::new(),
-            head: OnceLock::new(),
-            structure: OnceLock::new(),
-            sha256: OnceLock::new(),
-        }))
+    fn new(octets: Octets, origin: Option<(Limits, Arc<Budget>)>, ancestor: Option<Ancestor>) -> Self {
+        Self(Arc::new(Inner::new(octets, origin, ancestor)))
     }
 
     /// Octets of the whole message.
@@ -190,7 +209,44 @@ impl Message {
     }
 
     fn structure(&self) -> &Structure {
-        self.0.structure.get_or_init(|| Structure::parse(&self.0.octets, self.head_len()))
+        self.0.structure.get_or_init(|| Arc::new(self.inherited().unwrap_or_else(|| self.parsed())))
+    }
+
+    fn parsed(&self) -> Structure {
+        let budget = self.0.origin.as_ref().map(|(_, budget)| Arc::clone(budget));
+        Structure::parse(&self.0.octets, self.head_len(), Kept::new(budget))
+    }
+
+    /// The structure by that of a message with the same body.
+    fn inherited(&self) -> Option<Structure> {
+        let Ancestor { octets, head_len, structure } = self.0.ancestor.as_ref()?;
+        let old = Headed { octets, head_len: *head_len };
+        structure.under(&old, &Headed { octets: &self.0.octets, head_len: self.head_len() })
+    }
+
+    /// What a message with the same body can make its structure of.
+    fn as_ancestor(&self) -> Option<Ancestor> {
+        let known = self.0.structure.get().map(|structure| Ancestor {
+            octets: self.0.octets.clone(),
+            head_len: self.head_len(),
+            structure: Arc::clone(structure),
+        });
+        known.or_else(|| self.0.ancestor.clone())
+    }
+
+    /// Whether the parts are known, so that asking for them takes no time.
+    #[must_use]
+    pub fn is_parsed(&self) -> bool {
+        self.0.structure.get().is_some()
+    }
+
+    /// The same without what was found out about its content, which may take as much memory as the message.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        let Inner { octets, origin, head_len, sha256, .. } = &*self.0;
+        let mut inner = Inner::new(octets.clone(), origin.clone(), None);
+        (inner.head_len, inner.sha256) = (head_len.clone(), sha256.clone());
+        Self(Arc::new(inner))
     }
 }
 

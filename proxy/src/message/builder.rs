@@ -106,10 +106,10 @@ impl Builder {
     /// [`BuildError::Spool`] when the spool file can't be mapped.
     pub fn finish(self) -> Result<Message, BuildError> {
         let bytes = match self.store {
-            Store::Memory(octets, room) => Bytes::from_owner(Held { octets, _room: room }),
+            Store::Memory(octets, room) => held(octets, room),
             Store::Spool(file, room) => Bytes::from_owner(Mapped { map: map(&file)?, _room: room }),
         };
-        Ok(Message::new(Octets::from(bytes), Some((self.limits, self.budget))))
+        Ok(Message::new(Octets::from(bytes), Some((self.limits, self.budget)), None))
     }
 }
 
@@ -131,6 +131,11 @@ fn map(file: &File) -> io::Result<Mmap> {
     // was written, so that no other process can open it, its only descriptor belongs to the builder that
     // `finish` consumes, and that is closed when `finish` returns. It was filled with write(2), so no page is missing.
     unsafe { Mmap::map(file) }
+}
+
+/// Octets that give their room back with the last that shares them.
+pub(super) fn held(octets: Vec<u8>, room: Reservation) -> Bytes {
+    Bytes::from_owner(Held { octets, _room: room })
 }
 
 struct Held {

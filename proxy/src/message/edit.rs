@@ -284,11 +284,12 @@ pub(super) fn apply(message: &Message, edits: &[Edit]) -> Result<Message, EditEr
         None => octets.push_range(&base.0.octets, 0..base.head_len()),
     }
     body.write(&mut octets);
-    Ok(Message::new(octets, base.0.origin.clone()))
+    Ok(Message::new(octets, base.0.origin.clone(), ancestor))
 }
 
 /// The header block as lines, from the first edit that needs them.
 fn lines<'a>(head: &'a mut Option<HeadLines>, message: &Message) -> &'a mut HeadLines {
+    let ancestor = if body.is_changed() { None } else { base.as_ancestor() };
     head.get_or_insert_with(|| HeadLines::of(message))
 }
 

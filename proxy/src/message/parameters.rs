@@ -11,7 +11,7 @@ const PARAMETERS_MAX: usize = 1000;
 const NAME_MAX: usize = 64;
 
 /// The parameters of a field, decoded.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Parameters {
     /// Lower-case names and values; RFC 2231 values stand in front, since clients prefer them.
     list: Vec<(String, String)>,

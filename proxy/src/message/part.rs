@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use super::content::Content;
 use super::encoding::Encoding;
 use super::octets::Octets;
@@ -9,6 +11,7 @@ use super::parameters::Parameters;
 use super::{Message, fields, structure, words};
 
 /// A part of a message: a container, or a leaf with content.
+#[derive(Clone)]
 pub struct Part {
     pub(super) media_type: String,
     pub(super) parameters: Parameters,
@@ -19,9 +22,12 @@ pub struct Part {
     pub(super) container: bool,
     pub(super) faults: Vec<structure::Fault>,
     pub(super) place: Place,
+    /// Its decoded content, where that was kept.
+    pub(super) decoded: Option<Bytes>,
 }
 
 /// Where a part is. Offsets count in the message, or in `decoded` if that is set.
+#[derive(Clone)]
 pub(super) struct Place {
     /// The decoded content of the encoded part around this one, if there is one.
     pub(super) decoded: Option<Octets>,
@@ -107,6 +113,9 @@ impl Part {
     /// The decoded content from its beginning, as a stream. `message` is the one that the part is of.
     #[must_use]
     pub fn content(&self, message: &Message) -> Content {
+        if let Some(decoded) = &self.decoded {
+            return Content::new(decoded.clone().into(), 0..decoded.len() as u64, Encoding::Identity);
+        }
         let octets = self.place.decoded.as_ref().unwrap_or(&message.0.octets);
         let body = if self.container { 0..0 } else { self.place.body.clone() };
         Content::new(octets.clone(), body, self.encoding)

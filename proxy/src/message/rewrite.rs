@@ -221,6 +221,11 @@ impl<'a> Body<'a> {
         self.changes.insert(index, change);
     }
 
+    /// Whether any part is to be changed.
+    pub(super) fn is_changed(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
     fn parts(&self) -> &'a [Part] {
         self.message.parts()
     }

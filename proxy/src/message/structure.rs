@@ -7,13 +7,16 @@
 mod boundary;
 mod entity;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
+use memchr::memmem;
 
 use self::boundary::{Boundaries, Delimiter};
 use self::entity::Entity;
 use super::content::Content;
+use super::decoded::Kept;
 use super::encoding::{self, Decoder, Encoding};
 use super::fields;
 use super::octets::Octets;
@@ -25,6 +28,9 @@ pub(super) type Fault = &'static str;
 /// Parts that are listed; the last one holds the rest.
 const PARTS_MAX: usize = 10_000;
 
+/// What a part is that does not say what it is, outside of a digest.
+const ROOT: &str = "text/plain";
+
 /// Levels of containers that are opened.
 const DEPTH_MAX: usize = 100;
 
@@ -35,6 +41,7 @@ const ENCODED_DEPTH_MAX: usize = 4;
 const ENCODED_MAX: usize = 8 * 1024 * 1024;
 
 /// All parts of a message.
+#[derive(Clone)]
 pub(super) struct Structure {
     pub(super) parts: Vec<Part>,
     pub(super) faults: Vec<Fault>,
@@ -42,12 +49,12 @@ pub(super) struct Structure {
 }
 
 impl Structure {
-    pub(super) fn parse(octets: &Octets, head_len: u64) -> Self {
+    pub(super) fn parse(octets: &Octets, head_len: u64, mut kept: Kept) -> Self {
         let mut found = Found { parts: Vec::new(), truncated: false, encoded_room: ENCODED_MAX };
         Walk::new(octets, None).message(head_len, &mut found);
         let Found { mut parts, truncated, .. } = found;
         for part in &mut parts {
-            check_content(part, octets);
+            check_content(part, octets, &mut kept);
         }
         let mut faults: Vec<Fault> = parts.iter().flat_map(|part| part.faults.iter().copied()).collect();
         if parts.iter().any(|part| part.container) && octets.find(b"\r--", 0, octets.len()).is_some() {
@@ -58,10 +65,51 @@ impl Structure {
         faults.dedup();
         Self { parts, faults, truncated }
     }
+
+    /// The structure of a message whose header block alone is another one than that of the message that this is of. None
+    /// where the new header may say something else about the body than the old one.
+    pub(super) fn under(&self, old: &Headed<'_>, new: &Headed<'_>) -> Option<Self> {
+        let (before, after) = (old.block()?, new.block()?);
+        if Entity::parse(&before, ROOT) != Entity::parse(&after, ROOT) {
+            return None;
+        }
+        let mut moved = self.clone();
+        for (index, part) in moved.parts.iter_mut().enumerate() {
+            let place = &mut part.place;
+            if place.decoded.is_some() {
+                continue;
+            }
+            let bounds = [&mut place.whole.end, &mut place.body.start, &mut place.body.end];
+            let starts = [&mut place.whole.start, &mut place.header];
+            // The message itself begins where it did.
+            for offset in bounds.into_iter().chain(starts.into_iter().filter(|_| index > 0)) {
+                *offset = *offset - old.head_len + new.head_len;
+            }
+        }
+        Some(moved)
+    }
 }
 
-/// Reads the content of a leaf once for the faults of its encoding.
-fn check_content(part: &mut Part, octets: &Octets) {
+/// A message, and how long its header block is.
+pub(super) struct Headed<'a> {
+    pub(super) octets: &'a Octets,
+    pub(super) head_len: u64,
+}
+
+impl Headed<'_> {
+    /// The header block, if it ends as such and is read to its end, and nobody sees a delimiter in it.
+    fn block(&self) -> Option<Cow<'_, [u8]>> {
+        if self.head_len > fields::BLOCK_MAX {
+            return None;
+        }
+        let block = self.octets.bytes(0..self.head_len);
+        let ended = block.ends_with(b"\n\r\n") || block.ends_with(b"\n\n");
+        (ended && memmem::find(&block, b"\r--").is_none()).then_some(block)
+    }
+}
+
+/// Reads the content of a leaf once for the faults of its encoding, and keeps it for those who ask for it.
+fn check_content(part: &mut Part, octets: &Octets, kept: &mut Kept) {
     let octets = part.place.decoded.as_ref().unwrap_or(octets);
     let body = part.place.body.clone();
     if part.container {
@@ -74,7 +122,8 @@ fn check_content(part: &mut Part, octets: &Octets) {
         return;
     }
     let (mut decoder, mut at, mut scratch) = (Decoder::new(part.encoding), body.start, Vec::new());
-    while decoder.fault().is_none() {
+    let keep = kept.takes(body.end - body.start);
+    while keep || decoder.fault().is_none() {
         let chunk = octets.chunk(at, body.end.min(at + 64 * 1024));
         if chunk.is_empty() {
             decoder.finish(&mut scratch);
@@ -82,7 +131,12 @@ fn check_content(part: &mut Part, octets: &Octets) {
         }
         at += chunk.len() as u64;
         decoder.push(chunk, &mut scratch);
-        scratch.clear();
+        if !keep {
+            scratch.clear();
+        }
+    }
+    if keep {
+        part.decoded = kept.keep(scratch);
     }
     part.faults.extend(decoder.fault());
 }
@@ -233,7 +287,7 @@ impl<'a> Walk<'a> {
         let end = self.octets.len();
         let block = self.octets.bytes(header..head.start.min(header + fields::BLOCK_MAX));
         let digest = self.stack.last().is_some_and(|open| open.digest);
-        let entity = Entity::parse(&block, if digest { "message/rfc822" } else { "text/plain" });
+        let entity = Entity::parse(&block, if digest { "message/rfc822" } else { ROOT });
         found.truncated |= entity.truncated;
         let place = Place {
             decoded: self.outer.map(|_| self.octets.clone()),

@@ -56,8 +56,6 @@ pub(super) struct Host {
     data: Arc<DataFiles>,
     /// The message under examination; none while the filter is only configured.
     input: Option<Input>,
-    /// Whether the parts are known, so that asking for them takes no time.
-    parsed: bool,
     calls: u32,
     contents: Contents,
     /// Handles of the interface that the guest has and has not given back.
@@ -108,7 +106,6 @@ impl Host {
             readings: if profile.notes { Readings::noted() } else { Readings::default() },
             data: Arc::clone(&profile.data),
             input,
-            parsed: false,
             calls: 0,
             contents: Contents::default(),
             handles: 0,
@@ -175,10 +172,9 @@ impl Host {
     /// The message with its parts known.
     async fn parsed(&mut self) -> wasmtime::Result<&Message> {
         let message = self.message()?.clone();
-        if !self.parsed {
+        if !message.is_parsed() {
             let large = message.len() > AT_ONCE_MAX;
-            apart(large, move || drop((message.ambiguous(), message.truncated()))).await?;
-            self.parsed = true;
+            apart(large, move || message.parts().len()).await?;
         }
         Ok(self.message()?)
     }

@@ -129,8 +129,9 @@ fn edited(message: &Message, edits: &[Edit]) {
     let result = message.apply(edits);
     assert_eq!(result.is_ok(), fits, "{result:?}");
     let Ok(result) = result else { return };
-    look_at(&result);
     let octets = all(&result);
+    // Whatever it has taken over from the message that it was made of, it is what its octets are.
+    assert_eq!(look_at(&result), look_at(&Message::from_bytes(octets.clone())));
     if !edits.iter().any(Edit::takes_content) {
         let before = all(message);
         let body = &before[usize::try_from(message.head_len()).expect("it is in memory")..];

@@ -13,6 +13,7 @@ const REPEATED_MAX: usize = 8;
 const BOUNDARY_MAX: usize = 1000;
 
 /// The Content fields of a header block.
+#[derive(Eq, PartialEq)]
 pub(super) struct Entity {
     media_type: String,
     parameters: Parameters,
@@ -74,6 +75,7 @@ impl Entity {
             container: false,
             faults: self.faults,
             place,
+            decoded: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use crate::message::Message;
+use crate::message::{Edit, Message};
 
 const EICAR: &str = concat!(r"X5O!P%@AP[4\PZX54(P^)7CC)7}$", "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*");
 
@@ -157,7 +157,66 @@ fn parts_are_found_as_lenient_clients_find_them() {
         assert_eq!(outline(&message), expected, "{text}");
         assert_eq!(message.ambiguous().as_deref(), ambiguous, "{text}");
         assert!(!message.truncated());
+        takes_over(&message);
     }
+}
+
+/// All that is known of the structure, places included.
+fn known(message: &Message) -> String {
+    let mut all = format!("{:?} {} {}\n", message.ambiguous(), message.truncated(), message.head_len());
+    for part in message.parts() {
+        let place = &part.place;
+        let places = (&place.whole, place.header, &place.body, place.enclosing, place.decoded.is_some());
+        let of_header =
+            (part.media_type(), part.encoding, &part.parameters, &part.disposition_parameters, part.disposition());
+        let more = (part.parent, part.container, &part.faults, part.headers(message, "Content-Type"));
+        writeln!(all, "{places:?} {of_header:?} {more:?} {:?}", part.content(message).read(usize::MAX)).unwrap();
+    }
+    all
+}
+
+/// With another header, a message has the structure that its octets have, whatever it takes over from the one before.
+fn takes_over(message: &Message) {
+    assert!(!message.parts().is_empty());
+    let named = |name: &str| name.to_owned();
+    let edits = [
+        Edit::AddHeader { name: named("X-One"), value: named("1") },
+        Edit::SetHeader { name: named("Subject"), value: named("a longer subject than it was") },
+        Edit::RemoveHeader { name: named("A") },
+        Edit::RemoveHeader { name: named("Content-Type") },
+        Edit::AddHeader { name: named("Content-Type"), value: named("text/html") },
+        Edit::SetHeader { name: named("Content-Transfer-Encoding"), value: named("base64") },
+        Edit::SetHeader { name: named("Content-Type"), value: named("multipart/mixed; boundary=b") },
+    ];
+    for first in &edits {
+        let edited = message.apply(std::slice::from_ref(first)).unwrap();
+        for second in &edits {
+            // Of the one before, or of the one before that.
+            let twice = edited.apply(std::slice::from_ref(second)).unwrap();
+            let anew = Message::from_bytes(twice.segments().collect::<Vec<_>>().concat());
+            assert_eq!(known(&twice), known(&anew), "{first:?} {second:?} {anew:?}");
+        }
+        let anew = Message::from_bytes(edited.segments().collect::<Vec<_>>().concat());
+        assert_eq!(known(&edited), known(&anew), "{first:?}");
+    }
+}
+
+#[test]
+fn a_message_with_another_header_is_not_parsed_anew() {
+    let mail = "Subject: s\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Transfer-Encoding: base64\n\naGVsbG8=\n--b--\n";
+    let message = message(mail);
+    let edit = |name: &str| [Edit::SetHeader { name: name.into(), value: "text/plain".into() }];
+    assert!(message.apply(&edit("Subject")).unwrap().inherited().is_none(), "nobody has asked yet");
+    let decoded = message.parts()[1].decoded.clone().unwrap();
+    let edited = message.apply(&edit("Subject")).unwrap().apply(&edit("X-More")).unwrap();
+    assert!(edited.inherited().is_some());
+    assert_eq!(edited.parts()[1].decoded.as_ref().unwrap().as_ptr(), decoded.as_ptr());
+    assert!(message.apply(&edit("Content-Type")).unwrap().inherited().is_none());
+    // Of octets of which nothing was found out nothing is known.
+    assert!(!edited.bare().is_parsed() && edited.bare().apply(&edit("Subject")).unwrap().inherited().is_none());
+    let bare_cr = self::message(&mail.replace("Subject: s", "Subject: s\r--"));
+    assert!(!bare_cr.parts().is_empty());
+    assert!(bare_cr.apply(&edit("Subject")).unwrap().inherited().is_none());
 }
 
 #[test]
