@@ -113,7 +113,7 @@ pub struct Facts {
     pub sdps_sender: Option<String>,
     /// The envelope's recipient, where the upstream has told it.
     pub sdps_recipient: Option<String>,
-    /// The same filters have examined the message in this session before: what they have noted about it then, counts.
+    /// The same filters have noted something about the message in this session before, and that counts.
     pub examined_before: bool,
 }
 
@@ -185,6 +185,9 @@ pub struct Decision {
     pub edits: Vec<Edit>,
     /// What was found.
     pub findings: Vec<Finding>,
+    /// Whether the filter has noted something about the message, which then is to count once.
+    #[serde(skip)]
+    pub noted: bool,
 }
 
 /// Why a filter could not decide. Whose fault it is decides what happens next.

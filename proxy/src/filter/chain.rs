@@ -1,8 +1,8 @@
 //! The configured filters in their order, over one message.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::future::{pending, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::{Decision, Facts, Failure, Filter, Finding, Input, Label, Learned, Lesson, Verdict};
-use crate::message::{Edit, Message};
+use crate::message::{Edit, EditError, Message};
 
 /// Header names with this prefix are the proxy's own; what comes in under them is forged.
 const OWN_HEADERS: &str = "X-Popgate-";
@@ -178,6 +178,8 @@ pub struct Outcome {
     pub message: Message,
     /// Whether content was taken away or replaced: the original has to be kept first.
     pub takes_content: bool,
+    /// Whether a filter has noted something about it.
+    pub noted: bool,
     /// What was seen on the way.
     pub report: Report,
 }
@@ -252,6 +254,8 @@ impl Selection {
             message: self.without_forged_headers(original),
             facts: Arc::new(facts),
             takes_content: false,
+            noted: false,
+            findings: [].into(),
             report: Report::default(),
         };
         for link in self.links.iter() {
@@ -260,12 +264,6 @@ impl Selection {
             }
         }
         run.ends(Disposition::Deliver)
-    }
-
-    /// Whether there is a filter that remembers something from one message to the next.
-    #[must_use]
-    pub fn remembers(&self) -> bool {
-        self.links.iter().any(|link| link.filter.remembers())
     }
 
     /// Whether there is a filter that learns.
@@ -319,16 +317,39 @@ async fn caught(
     .await
 }
 
+/// The message with the edits made; where that takes long, it holds up nobody else.
+async fn applied(message: &Message, edits: &[Edit]) -> Result<Message, EditError> {
+    /// Octets that are taken apart and put together in a millisecond or two.
+    const AT_ONCE: u64 = 1024 * 1024;
+    let octets = edits.iter().fold(message.len(), |octets, edit| octets.saturating_add(edit.octets()));
+    if octets <= AT_ONCE || edits.iter().all(Edit::is_of_header) {
+        return message.apply(edits);
+    }
+    let (before, wanted) = (message.clone(), edits.to_vec());
+    match tokio::task::spawn_blocking(move || before.apply(&wanted)).await {
+        Ok(applied) => applied,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            // The process ends.
+            Err(_) => pending().await,
+        },
+    }
+}
+
 struct Run {
     message: Message,
     facts: Arc<Facts>,
     takes_content: bool,
+    noted: bool,
+    /// Those of the report, for the filters to share.
+    findings: Arc<[Finding]>,
     report: Report,
 }
 
 impl Run {
     fn ends(self, disposition: Disposition) -> Outcome {
-        Outcome { disposition, message: self.message, takes_content: self.takes_content, report: self.report }
+        let Self { message, takes_content, noted, report, .. } = self;
+        Outcome { disposition, message: message.bare(), takes_content, noted, report }
     }
 
     /// One filter; an end of the chain where it decides so.
@@ -340,11 +361,11 @@ impl Run {
         let input = Input {
             message: self.message.clone(),
             facts: Arc::clone(&self.facts),
-            findings: self.report.findings.clone().into(),
+            findings: Arc::clone(&self.findings),
         };
         let result = match caught(link.filter.examine(input)).await {
             Ok(decision) if decision.verdict == Verdict::Pass && !decision.edits.is_empty() && !link.observe => {
-                match self.message.apply(&decision.edits) {
+                match applied(&self.message, &decision.edits).await {
                     Ok(changed) => {
                         self.message = changed;
                         self.takes_content |= decision.edits.iter().any(Edit::takes_content);
@@ -359,7 +380,11 @@ impl Run {
         let elapsed = started.elapsed();
         match result {
             Ok((decision, changed)) => {
-                self.report.findings.extend(decision.findings);
+                self.noted |= decision.noted;
+                if !decision.findings.is_empty() {
+                    self.report.findings.extend(decision.findings);
+                    self.findings = self.report.findings.as_slice().into();
+                }
                 let verdict = if decision.verdict == Verdict::Pass { "pass" } else { "hold" };
                 self.note(link, verdict, elapsed, changed, None);
                 match decision.verdict {

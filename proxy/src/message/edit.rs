@@ -172,6 +172,12 @@ impl Edit {
         octets as u64
     }
 
+    /// Whether it is about header fields of the message alone, and takes the same time however long the rest is.
+    #[must_use]
+    pub fn is_of_header(&self) -> bool {
+        matches!(self, Self::AddHeader { .. } | Self::SetHeader { .. } | Self::RemoveHeader { .. })
+    }
+
     /// Whether content is lost by this edit, so that the original has to be kept in quarantine first.
     #[must_use]
     pub fn takes_content(&self) -> bool {
@@ -283,13 +289,13 @@ pub(super) fn apply(message: &Message, edits: &[Edit]) -> Result<Message, EditEr
         Some(lines) => octets.push(Bytes::from(lines.into_block())),
         None => octets.push_range(&base.0.octets, 0..base.head_len()),
     }
+    let ancestor = if body.is_changed() { None } else { base.as_ancestor() };
     body.write(&mut octets);
     Ok(Message::new(octets, base.0.origin.clone(), ancestor))
 }
 
 /// The header block as lines, from the first edit that needs them.
 fn lines<'a>(head: &'a mut Option<HeadLines>, message: &Message) -> &'a mut HeadLines {
-    let ancestor = if body.is_changed() { None } else { base.as_ancestor() };
     head.get_or_insert_with(|| HeadLines::of(message))
 }
 

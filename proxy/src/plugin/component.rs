@@ -95,14 +95,15 @@ impl ComponentFilter {
         };
         let Host { record, remembered, readings, .. } = store.into_data();
         // What it has noted counts again when the message comes again.
-        let readings = if remembered.has_written() { Readings::default() } else { readings };
+        let noted = remembered.has_written();
+        let readings = if noted { Readings::default() } else { readings };
         let busy = record.was_busy();
         let (edits, findings) = record.close(&verdict, &message).map_err(|unfit| failure::unfit(&unfit, busy))?;
         // What it writes for a message counts once.
         if !again {
             remembered.commit(None).await.map_err(|error| remember::failure(&error))?;
         }
-        Ok((Decision { verdict, edits, findings }, readings))
+        Ok((Decision { verdict, edits, findings, noted }, readings))
     }
 
     /// Learns, or forgets. Whoever does the same at the same time is waited for.

@@ -251,7 +251,8 @@ mod tests {
                 value: Some(0.25),
                 text: "\u{fc}".into(),
             };
-            let decision = Decision { verdict: Verdict::Hold("why".into()), edits, findings: vec![finding] };
+            let decision =
+                Decision { verdict: Verdict::Hold("why".into()), edits, findings: vec![finding], noted: false };
             let again: Decision = postcard::from_bytes(&postcard::to_allocvec(&decision).unwrap()).unwrap();
             assert_eq!((&again.verdict, &again.findings), (&decision.verdict, &decision.findings));
             let applied = |decision: &Decision| text(&message.apply(&decision.edits).unwrap());

@@ -249,9 +249,9 @@ struct Driver {
     /// Messages that were read ahead, as they came.
     #[expect(clippy::box_collection, reason = "most sessions read nothing ahead, and one at rest is small")]
     stash: Option<Box<HashMap<MessageNumber, message::Message>>>,
-    /// What the filters have examined in this session, by hashes.
+    /// About what the filters have noted something in this session, by hashes.
     #[expect(clippy::box_collection, reason = "most sessions examine nothing, and one at rest is small")]
-    examined: Option<Box<HashSet<u64>>>,
+    examined: Option<Box<HashSet<[u8; 32]>>>,
     /// What earlier sessions have found out, and this one.
     memory: Option<Box<Memory>>,
     queue: VecDeque<Effect>,

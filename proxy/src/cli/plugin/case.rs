@@ -144,7 +144,13 @@ mod tests {
             error: error.map(str::to_owned),
         };
         let report = Report { findings: vec![finding], filters: vec![filter] };
-        Outcome { disposition, message: Message::from_bytes(b"B: c\r\n\r\n".to_vec()), takes_content: false, report }
+        Outcome {
+            disposition,
+            message: Message::from_bytes(b"B: c\r\n\r\n".to_vec()),
+            takes_content: false,
+            noted: false,
+            report,
+        }
     }
 
     #[test]

@@ -27,7 +27,12 @@ impl Filter for Sees {
     fn examine(&self, input: Input) -> Pin<Box<dyn Future<Output = Result<Decision, Failure>> + Send + '_>> {
         let text = input.message.headers(self.0).join("|");
         let finding = Finding { filter: "sees".into(), symbol: "SEEN".into(), points: 1.5, value: None, text };
-        Box::pin(ready(Ok(Decision { verdict: Verdict::Pass, edits: Vec::new(), findings: vec![finding] })))
+        Box::pin(ready(Ok(Decision {
+            verdict: Verdict::Pass,
+            edits: Vec::new(),
+            findings: vec![finding],
+            noted: false,
+        })))
     }
 
     fn fingerprint(&self) -> [u8; 32] {
@@ -45,12 +50,12 @@ impl Poison for Forgives {
 }
 
 fn pass(edits: Vec<Edit>) -> Arc<dyn Filter> {
-    Arc::new(Says(Ok(Decision { verdict: Verdict::Pass, edits, findings: Vec::new() })))
+    Arc::new(Says(Ok(Decision { verdict: Verdict::Pass, edits, findings: Vec::new(), noted: false })))
 }
 
 fn hold() -> Arc<dyn Filter> {
     let verdict = Verdict::Hold("bad".into());
-    Arc::new(Says(Ok(Decision { verdict, edits: Vec::new(), findings: Vec::new() })))
+    Arc::new(Says(Ok(Decision { verdict, edits: Vec::new(), findings: Vec::new(), noted: false })))
 }
 
 fn fails(failure: Failure) -> Arc<dyn Filter> {

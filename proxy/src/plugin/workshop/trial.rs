@@ -44,7 +44,7 @@ fn class(result: &Result<Decision, Failure>) -> (u8, usize, usize) {
 
 fn told(result: &Result<Decision, Failure>) -> String {
     match result {
-        Ok(Decision { verdict: Verdict::Pass, edits, findings }) => {
+        Ok(Decision { verdict: Verdict::Pass, edits, findings, .. }) => {
             format!("passes a message with {} edits and {} findings", edits.len(), findings.len())
         }
         Ok(_) => "holds a message".into(),
@@ -94,7 +94,7 @@ mod tests {
 
     #[tokio::test]
     async fn filters_that_act_differently_are_told_apart() {
-        let decision = |verdict| Ok(Decision { verdict, edits: Vec::new(), findings: Vec::new() });
+        let decision = |verdict| Ok(Decision { verdict, edits: Vec::new(), findings: Vec::new(), noted: false });
         let results = [
             decision(Verdict::Pass),
             decision(Verdict::Hold("why".into())),

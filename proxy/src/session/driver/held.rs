@@ -47,7 +47,7 @@ impl Driver {
         let quarantine = Arc::clone(&self.services.quarantine);
         let entry = NewEntry {
             identity: self.identity(),
-            sha256: original.sha256(),
+            sha256: super::job::hash(original).await,
             when: SystemTime::now(),
             filter,
             reason,

@@ -99,7 +99,12 @@ impl Driver {
                 Err(reply) => return Ok(Event::NotFetched(reply)),
             },
         };
+        // What the filters found out about it may be as large as itself, and nobody asks any more.
+        let original = original.bare();
         let size = wire_size(&result.message);
+        if self.memory.is_some() {
+            hash(&original).await;
+        }
         self.remember(&fetch, &original, &result, size);
         match fetch.announced.filter(|announced| announced.octets != size) {
             // The client may count on what it was told, and would take another mail's octets for this one's.
@@ -210,8 +215,10 @@ impl Driver {
         original: Message,
     ) -> Result<Result<Filtered, String>, Break> {
         let mut facts = self.facts(fetch);
-        let hash = short_hash(&original);
-        facts.examined_before = self.examined.as_ref().is_some_and(|examined| examined.contains(&hash));
+        // Few filters note anything, and a hash takes its time.
+        if let Some(examined) = &self.examined {
+            facts.examined_before = examined.contains(&hash(&original).await);
+        }
         let span = info_span!("message", number = %fetch.number);
         let poison = Failures::of(self);
         let (selection, message) = (self.selection.clone(), original.clone());
@@ -220,10 +227,14 @@ impl Driver {
         for filter in outcome.report.filters.iter().filter(|filter| filter.error.is_some()) {
             span.in_scope(|| warn!(filter = filter.name, error = filter.error, "filter has not decided"));
         }
-        if self.selection.remembers() && !matches!(outcome.disposition, Disposition::Retry { .. }) {
+        if outcome.noted && !matches!(outcome.disposition, Disposition::Retry { .. }) {
+            let hash = hash(&original).await;
             self.examined.get_or_insert_default().insert(hash);
         }
         self.totals.messages += 1;
+        if self.services.observer.is_some() {
+            hash(&original).await;
+        }
         let told = self.services.observer.as_ref().map(|_| (outcome.disposition.clone(), outcome.report.clone()));
         let settled = self.settle(original.clone(), outcome).instrument(span).await;
         if let (Some(observer), Some((disposition, report))) = (&self.services.observer, told) {
@@ -311,10 +322,16 @@ impl Driver {
     }
 }
 
-/// Tells the messages of one session apart.
-fn short_hash(message: &Message) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = message.sha256();
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+/// The hash of a message, which holds up nobody else while it is made. It is known from then on.
+pub(super) async fn hash(message: &Message) -> [u8; 32] {
+    /// Octets whose hash takes less than a millisecond.
+    const AT_ONCE: u64 = 1024 * 1024;
+    if message.len() > AT_ONCE {
+        let hashed = message.clone();
+        // It can't fail but in a process that ends.
+        drop(tokio::task::spawn_blocking(move || hashed.sha256()).await);
+    }
+    message.sha256()
 }
 
 /// The octets of a message as RETR sends it, dot-stuffing and terminator not counted.
