@@ -44,7 +44,10 @@ pub(super) struct Profile {
 
 /// The host of one guest.
 pub(super) struct Host {
-    wasi: WasiCtx,
+    /// Made when the guest looks for it, which most guests never do; that of a command is there from the beginning.
+    wasi: Option<WasiCtx>,
+    grant: Arc<Grant>,
+    reach: Reach,
     wasi_table: ResourceTable,
     program: Option<WasiP1Ctx>,
     pub(super) cpu: Arc<CpuMeter>,
@@ -65,14 +68,14 @@ pub(super) struct Host {
 impl Host {
     /// The host of a guest that is to examine `input`, or to be configured only.
     pub(super) fn new(profile: &Profile, input: Option<Input>) -> Self {
-        Self::with_wasi(profile, input, |log| sandbox::closed(log, &profile.grant, &profile.reach))
+        Self::with_wasi(profile, input, Log::new(Arc::clone(&profile.name)), None)
     }
 
     /// The host of a command.
     pub(super) fn command(profile: &Profile, pipes: Pipes) -> Self {
-        Self::with_wasi(profile, None, |log| {
-            sandbox::command(log, &profile.grant, &profile.reach, &profile.name, pipes)
-        })
+        let log = Log::new(Arc::clone(&profile.name));
+        let wasi = sandbox::command(&log, &profile.grant, &profile.reach, &profile.name, pipes);
+        Self::with_wasi(profile, None, log, Some(wasi))
     }
 
     /// The host of a program for WASI 0.1.
@@ -87,15 +90,16 @@ impl Host {
         self.program.get_or_insert_with(|| sandbox::no_program(&self.log))
     }
 
-    fn with_wasi(profile: &Profile, input: Option<Input>, wasi: impl FnOnce(&Log) -> WasiCtx) -> Self {
-        let log = Log::new(Arc::clone(&profile.name));
+    fn with_wasi(profile: &Profile, input: Option<Input>, log: Log, wasi: Option<WasiCtx>) -> Self {
         let size = input.as_ref().map_or(0, |input| input.message.len());
         let facts = input.as_ref().map(|input| &*input.facts);
         let remembered = Memory::new(&profile.name, profile.state.as_ref(), facts, profile.limits.timeout);
         let mut wasi_table = ResourceTable::new();
         wasi_table.set_max_capacity(WASI_HANDLES_MAX);
         Self {
-            wasi: wasi(&log),
+            wasi,
+            grant: Arc::clone(&profile.grant),
+            reach: profile.reach.clone(),
             wasi_table,
             program: None,
             cpu: Arc::new(CpuMeter::new(profile.limits.cpu)),
@@ -350,7 +354,8 @@ impl Host {
 
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.wasi_table }
+        let ctx = self.wasi.get_or_insert_with(|| sandbox::closed(&self.log, &self.grant, &self.reach));
+        WasiCtxView { ctx, table: &mut self.wasi_table }
     }
 }
 
