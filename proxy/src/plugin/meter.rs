@@ -2,11 +2,13 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::ResourceLimiter;
+
+use super::ticker::TICK;
 
 /// Core instances, and tables, of one component at most. Interpreters that bring their language along need about forty.
 const INSTANCES_MAX: usize = 200;
@@ -19,19 +21,27 @@ const TABLE_ELEMENT: usize = size_of::<usize>();
 
 /// The CPU time of one guest: that of the threads on which it ran, while it ran.
 ///
-/// Time that it waits, for its turn or for the host, does not count.
+/// Time that it waits, for its turn or for the host, does not count. To ask the system for the time of a thread takes longer
+/// than many a guest runs, so nobody asks before the first tick of its clock; until then, a turn has taken no more than the
+/// wall clock says, and no more than a tick.
 #[derive(Debug)]
 pub(super) struct CpuMeter {
     limit: Duration,
     /// Nanoseconds of the turns that are over.
     spent: AtomicU64,
-    /// What the thread's clock showed, in nanoseconds, when the present turn began.
+    /// What the clock showed, in nanoseconds, when the present turn began.
     began: AtomicU64,
+    /// Turns before the first tick.
+    turns: AtomicU64,
+    /// Whether the clock is that of the thread.
+    by_thread: AtomicBool,
+    made: Instant,
 }
 
 impl CpuMeter {
     pub(super) fn new(limit: Duration) -> Self {
-        Self { limit, spent: AtomicU64::new(0), began: AtomicU64::new(0) }
+        let (spent, began, turns) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        Self { limit, spent, began, turns, by_thread: AtomicBool::new(false), made: Instant::now() }
     }
 
     /// The time that may be spent.
@@ -39,23 +49,42 @@ impl CpuMeter {
         self.limit
     }
 
-    /// Whether it is spent. To be asked in the course of a turn.
+    /// Whether it is spent. To be asked in the course of a turn, at a tick.
     pub(super) fn is_over(&self) -> bool {
-        let turn = thread_time().saturating_sub(self.began.load(Ordering::Relaxed));
-        Duration::from_nanos(self.spent.load(Ordering::Relaxed).saturating_add(turn)) > self.limit
+        if !self.by_thread.load(Ordering::Relaxed) {
+            let ticks = self.turns.load(Ordering::Relaxed).saturating_mul(TICK.as_nanos() as u64);
+            let spent = self.spent.load(Ordering::Relaxed).saturating_add(self.turn());
+            self.spent.store(spent.min(ticks), Ordering::Relaxed);
+            self.by_thread.store(true, Ordering::Relaxed);
+            self.began.store(thread_time(), Ordering::Relaxed);
+        }
+        Duration::from_nanos(self.spent.load(Ordering::Relaxed).saturating_add(self.turn())) > self.limit
     }
 
     /// Runs a future on this meter: each poll is a turn.
     pub(super) async fn measure<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         poll_fn(|context| {
-            let began = thread_time();
-            self.began.store(began, Ordering::Relaxed);
+            self.began.store(self.now(), Ordering::Relaxed);
+            self.turns.fetch_add(1, Ordering::Relaxed);
             let poll = future.as_mut().poll(context);
-            self.spent.fetch_add(thread_time().saturating_sub(began), Ordering::Relaxed);
+            self.spent.fetch_add(self.turn(), Ordering::Relaxed);
             poll
         })
         .await
+    }
+
+    /// Nanoseconds of the present turn.
+    fn turn(&self) -> u64 {
+        self.now().saturating_sub(self.began.load(Ordering::Relaxed))
+    }
+
+    /// What the clock shows, in nanoseconds.
+    fn now(&self) -> u64 {
+        match self.by_thread.load(Ordering::Relaxed) {
+            true => thread_time(),
+            false => u64::try_from(self.made.elapsed().as_nanos()).unwrap_or(u64::MAX),
+        }
     }
 }
 
@@ -169,14 +198,21 @@ mod tests {
 
     #[tokio::test]
     async fn cpu_time_counts_work_and_not_waiting() {
-        let meter = CpuMeter::new(Duration::from_millis(20));
-        meter.measure(tokio::time::sleep(Duration::from_millis(60))).await;
-        assert!(meter.measure(async { !meter.is_over() }).await);
-        let busy = async {
+        let limit = 10 * TICK;
+        let busy = |meter: &CpuMeter| {
             let began = thread_time();
-            while thread_time() - began < 30_000_000 {}
+            while thread_time() - began < 2 * limit.as_nanos() as u64 {}
             meter.is_over()
         };
-        assert!(meter.measure(busy).await);
+        let held_up = |meter: &CpuMeter| {
+            std::thread::sleep(2 * limit);
+            meter.is_over()
+        };
+        let meter = CpuMeter::new(limit);
+        meter.measure(tokio::time::sleep(2 * limit)).await;
+        assert!(!meter.measure(async { held_up(&meter) }).await, "up to the first tick a turn is no longer than one");
+        assert!(!meter.measure(async { held_up(&meter) }).await, "what others do with the processor does not count");
+        assert!(meter.measure(async { busy(&meter) }).await);
+        assert!(meter.measure(async { meter.is_over() }).await, "what is spent stays spent");
     }
 }
