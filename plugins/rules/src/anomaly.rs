@@ -98,7 +98,7 @@ impl Anomaly {
             Self::RepeatedField => {
                 ["From", "Subject", "Date", "Message-ID", "To"].iter().any(|name| view.headers(name).len() > 1)
             }
-            Self::FromWithoutAddress => view.message.header("From").is_some() && !view.author.contains('@'),
+            Self::FromWithoutAddress => view.header("From").is_some() && !view.author.contains('@'),
             Self::FromShowsOtherAddress => from_shows_other(view),
             Self::RawOctets => ["From", "Subject"].iter().flat_map(|name| view.message.raw_headers(name)).any(is_raw),
             Self::MessageIdMalformed => view.headers("Message-ID").first().is_some_and(|id| !is_id(id.trim())),
@@ -107,7 +107,7 @@ impl Anomaly {
             Self::SubjectCapitals => subject_capitals(&subject(view)),
             Self::SubjectSpaced => subject_spaced(&subject(view)),
             Self::FakeReply => {
-                let answers = ["In-Reply-To", "References"].iter().any(|name| view.message.header(name).is_some());
+                let answers = ["In-Reply-To", "References"].iter().any(|name| view.header(name).is_some());
                 subject(view).to_ascii_lowercase().starts_with("re:") && !answers
             }
             Self::HtmlOnly => view.has_html && !view.has_plain,
@@ -138,15 +138,16 @@ impl Anomaly {
 }
 
 fn subject(view: &View<'_>) -> String {
-    view.message.header("Subject").unwrap_or_default()
+    view.header("Subject").unwrap_or_default()
 }
 
 fn recipients(view: &View<'_>) -> usize {
-    ["To", "Cc"].iter().flat_map(|name| view.headers(name)).map(|value| value.matches('@').count()).sum()
+    let count = |name: &&str| view.headers(name).iter().map(|value| value.matches('@').count()).sum::<usize>();
+    ["To", "Cc"].iter().map(count).sum()
 }
 
 fn from_shows_other(view: &View<'_>) -> bool {
-    let from = view.message.header("From").unwrap_or_default();
+    let from = view.header("From").unwrap_or_default();
     let Some((name, _)) = from.rsplit_once('<') else { return false };
     let shown = address(name);
     let (shown, real) = (domain(&shown), domain(&view.author));
@@ -176,7 +177,7 @@ fn is_date(date: &str) -> bool {
 }
 
 fn reply_to_free(view: &View<'_>) -> bool {
-    let reply_to = view.message.header("Reply-To").map(|value| address(&value)).unwrap_or_default();
+    let reply_to = view.header("Reply-To").map(|value| address(&value)).unwrap_or_default();
     let (reply_to, author) = (domain(&reply_to), domain(&view.author));
     let free = reply_to.split('.').next().is_some_and(|label| FREE.contains(&label));
     free && !author.is_empty() && reply_to != author

@@ -8,6 +8,7 @@
 //! | module | is |
 //! | --- | --- |
 //! | `rule` | a rule: what it looks at |
+//! | `patterns` | patterns that are looked for in one pass |
 //! | `defaults` | the rules that popgate brings along |
 //! | `view`, `markup` | a message as rules see it |
 //! | `anomaly` | what is odd about a message |
@@ -15,6 +16,7 @@
 mod anomaly;
 mod defaults;
 mod markup;
+mod patterns;
 mod rule;
 mod view;
 
@@ -23,7 +25,7 @@ use std::collections::BTreeMap;
 use popgate_plugin::{Failure, Filter, Finding, Message, Verdict, text};
 use serde::Deserialize;
 
-use crate::rule::{Rule, Written};
+use crate::rule::{Places, Rule, Written};
 use crate::view::View;
 
 /// Rules of the settings, at most.
@@ -47,7 +49,10 @@ impl Default for Settings {
 
 /// The filter.
 #[derive(Debug)]
-pub struct Rules(Vec<Rule>);
+pub struct Rules {
+    rules: Vec<Rule>,
+    places: Places,
+}
 
 impl Filter for Rules {
     type Settings = Settings;
@@ -57,9 +62,9 @@ impl Filter for Rules {
         if own.len() > RULES_MAX {
             return Err(format!("{} rules are more than {RULES_MAX}", own.len()));
         }
-        let mut rules = Vec::new();
+        let (mut rules, mut places) = (Vec::new(), Places::new());
         for written in if defaults { defaults::all() } else { Vec::new() }.into_iter().chain(own) {
-            let rule = Rule::new(written, &rules)?;
+            let rule = Rule::new(written, &rules, &mut places)?;
             rules.push(rule);
         }
         for name in disable.iter().chain(points.keys()) {
@@ -72,13 +77,14 @@ impl Filter for Rules {
             rule.points =
                 if disable.contains(&rule.name) { 0.0 } else { *points.get(&rule.name).unwrap_or(&rule.points) };
         }
-        Ok(Self(rules))
+        places.iter_mut().for_each(|(_, patterns)| patterns.finish());
+        Ok(Self { rules, places })
     }
 
     fn filter(&self, message: &Message) -> Result<Verdict, Failure> {
-        let view = View::of(message);
-        let mut held = Vec::with_capacity(self.0.len());
-        for rule in &self.0 {
+        let view = View::of(message, &self.places);
+        let mut held = Vec::with_capacity(self.rules.len());
+        for rule in &self.rules {
             let holds = rule.holds(&view, &held);
             held.push(holds);
             if holds && rule.points != 0.0 {

@@ -1,14 +1,10 @@
 //! A rule: a name, points, and what must hold of a message.
 
-use popgate_plugin::Message;
-use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 
 use crate::anomaly::Anomaly;
+use crate::patterns::Patterns;
 use crate::view::{View, belongs, domain};
-
-/// Octets that a compiled pattern may take.
-const PATTERN_MAX: usize = 1 << 20;
 
 /// A rule as it is written in the settings.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -46,13 +42,11 @@ pub(crate) struct Rule {
 /// What is looked at.
 #[derive(Debug)]
 enum Test {
-    /// A header field is there, or one of its values matches.
-    Header(String, Option<Regex>),
-    Body(Regex),
-    Source(Regex),
-    Url(Regex),
+    /// A header field is there.
+    Header(String),
+    /// The pattern of this number stands in one of the texts of this number.
+    Pattern(usize, usize),
     UrlHosts(Vec<String>),
-    Attachment(Regex),
     MediaTypes(Vec<String>),
     Senders(Vec<String>),
     Anomaly(Anomaly),
@@ -61,9 +55,25 @@ enum Test {
     Any(Vec<(usize, bool)>),
 }
 
+/// In what patterns are looked for.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    /// The values of a header field.
+    Header(String),
+    /// What people read, and the same with its markup.
+    Body,
+    Source,
+    /// Links, and the names of attachments.
+    Url,
+    Attachment,
+}
+
+/// The patterns of all rules, by what they are looked for in.
+pub(crate) type Places = Vec<(Place, Patterns)>;
+
 impl Rule {
-    /// Checks a rule; `before` are those that it may name.
-    pub(crate) fn new(written: Written, before: &[Self]) -> Result<Self, String> {
+    /// Checks a rule; `before` are those that it may name. Its pattern is put to those of the others.
+    pub(crate) fn new(written: Written, before: &[Self], places: &mut Places) -> Result<Self, String> {
         let Written { name, points, text, not, .. } = written.clone();
         let fits = |octet: u8| octet.is_ascii_uppercase() || octet.is_ascii_digit() || octet == b'_';
         if name.is_empty() || name.len() > 64 || !name.bytes().all(fits) {
@@ -75,7 +85,7 @@ impl Rule {
         if !(-1000.0..=1000.0).contains(&points) {
             return Err(format!("rule `{name}`: {points} points are not from -1000 to 1000"));
         }
-        let test = Test::new(written, before).map_err(|fault| format!("rule `{name}`: {fault}"))?;
+        let test = Test::new(written, before, places).map_err(|fault| format!("rule `{name}`: {fault}"))?;
         Ok(Self { name, points, text, test, not })
     }
 
@@ -86,7 +96,7 @@ impl Rule {
 }
 
 impl Test {
-    fn new(written: Written, before: &[Rule]) -> Result<Self, String> {
+    fn new(written: Written, before: &[Rule], places: &mut Places) -> Result<Self, String> {
         let Written { header, body, source, url, url_hosts, attachment, media_types, senders, .. } = written;
         let Written { anomaly, all, any, pattern, .. } = written;
         let lower = |list: Vec<String>| list.iter().map(|entry| entry.to_lowercase()).collect();
@@ -95,14 +105,19 @@ impl Test {
         if pattern.is_some() && header.is_none() {
             return Err("`match` stands beside `header` alone".to_owned());
         }
+        let mut patterns =
+            vec![(Place::Body, body), (Place::Source, source), (Place::Url, url), (Place::Attachment, attachment)];
         if let Some(header) = header {
-            tests.push(Self::Header(header, pattern.map(|pattern| compile(&pattern)).transpose()?));
+            match pattern {
+                Some(pattern) => patterns.push((Place::Header(header.to_ascii_lowercase()), Some(pattern))),
+                None => tests.push(Self::Header(header)),
+            }
         }
-        let compiled = |pattern: Option<String>| pattern.map(|pattern| compile(&pattern)).transpose();
-        tests.extend(compiled(body)?.map(Self::Body));
-        tests.extend(compiled(source)?.map(Self::Source));
-        tests.extend(compiled(url)?.map(Self::Url));
-        tests.extend(compiled(attachment)?.map(Self::Attachment));
+        for (place, pattern) in patterns {
+            if let Some(pattern) = pattern {
+                tests.push(Self::pattern(place, &pattern, places)?);
+            }
+        }
         tests.extend(url_hosts.map(|list| Self::UrlHosts(lower(list))));
         tests.extend(media_types.map(|list| Self::MediaTypes(lower(list))));
         tests.extend(senders.map(|list| Self::Senders(lower(list))));
@@ -116,15 +131,21 @@ impl Test {
         }
     }
 
+    /// The test for a pattern.
+    fn pattern(place: Place, pattern: &str, places: &mut Places) -> Result<Self, String> {
+        let known = places.iter().position(|(known, _)| *known == place);
+        let at = known.unwrap_or_else(|| {
+            places.push((place, Patterns::default()));
+            places.len() - 1
+        });
+        Ok(Self::Pattern(at, places[at].1.add(pattern)?))
+    }
+
     fn holds(&self, view: &View<'_>, before: &[bool]) -> bool {
         match self {
-            Self::Header(name, None) => view.message.header(name).is_some(),
-            Self::Header(name, Some(pattern)) => values(view.message, name).iter().any(|value| pattern.is_match(value)),
-            Self::Body(pattern) => pattern.is_match(&view.text),
-            Self::Source(pattern) => pattern.is_match(&view.source),
-            Self::Url(pattern) => view.links.iter().any(|link| pattern.is_match(&link.rest)),
+            Self::Header(name) => !view.headers(name).is_empty(),
+            Self::Pattern(place, number) => view.held(*place, *number),
             Self::UrlHosts(hosts) => view.links.iter().any(|link| hosts.iter().any(|host| belongs(&link.host, host))),
-            Self::Attachment(pattern) => view.attachments.iter().any(|file| pattern.is_match(&file.name)),
             Self::MediaTypes(types) => view.attachments.iter().any(|file| types.contains(&file.media_type)),
             Self::Senders(senders) => senders.iter().any(|sender| is_sender(&view.author, sender)),
             Self::Anomaly(anomaly) => anomaly.is_in(view),
@@ -132,18 +153,6 @@ impl Test {
             Self::Any(rules) => rules.iter().any(|&(position, wanted)| before[position] == wanted),
         }
     }
-}
-
-/// The values of a field, of bounded length.
-fn values(message: &Message, name: &str) -> Vec<String> {
-    message.headers(name).into_iter().take(64).map(|value| value.chars().take(4096).collect()).collect()
-}
-
-fn compile(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern)
-        .size_limit(PATTERN_MAX)
-        .build()
-        .map_err(|fault| format!("`{pattern}` is not a valid pattern: {fault}"))
 }
 
 /// The position of the rule that `NAME` or `!NAME` means, and whether it is to hold.

@@ -124,8 +124,8 @@ fn anomalies_are_seen_and_their_absence_too() {
 #[test]
 fn the_default_set_is_sound() {
     let rules: Rules = configure(json!({})).unwrap();
-    assert_eq!(rules.0.len(), defaults::all().len());
-    assert!(rules.0.iter().all(|rule| (rule.points == 0.0) == rule.text.is_empty()));
+    assert_eq!(rules.rules.len(), defaults::all().len());
+    assert!(rules.rules.iter().all(|rule| (rule.points == 0.0) == rule.text.is_empty()));
     assert_eq!(symbols(&rules, PLAIN), [] as [&str; 0]);
     let scam = "From: X\nReply-To: x@yahoo.example\nSubject: URGENT REPLY NEEDED\n\nI am the next of kin and need your bank account.\n";
     let found = symbols(&rules, scam);

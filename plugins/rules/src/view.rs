@@ -1,10 +1,13 @@
 //! What rules look at, taken from a message once.
 
+use std::cell::{OnceCell, RefCell};
 use std::io::Read as _;
+use std::rc::Rc;
 
 use popgate_plugin::{Message, Part};
 
 use crate::markup;
+use crate::rule::{Place, Places};
 
 /// Octets of the decoded text of one part, and of all, that are looked at.
 const PART_MAX: usize = 65_536;
@@ -13,6 +16,10 @@ const TEXT_MAX: usize = 131_072;
 /// Parts and links that are looked at.
 const PARTS_MAX: usize = 100;
 const LINKS_MAX: usize = 256;
+
+/// Values of a header field in which patterns are looked for, and characters of each.
+const VALUES_MAX: usize = 64;
+const VALUE_MAX: usize = 4096;
 
 /// A message as rules see it.
 pub(crate) struct View<'m> {
@@ -33,6 +40,11 @@ pub(crate) struct View<'m> {
     pub(crate) ambiguous: bool,
     /// The address of the author, in lower case.
     pub(crate) author: String,
+    places: &'m Places,
+    /// For each place which of its patterns stand there, once somebody has asked.
+    held: Vec<OnceCell<Vec<bool>>>,
+    /// Header fields that somebody has asked for.
+    fields: RefCell<Vec<(String, Rc<[String]>)>>,
 }
 
 pub(crate) struct Link {
@@ -47,8 +59,7 @@ pub(crate) struct Attachment {
 }
 
 impl<'m> View<'m> {
-    pub(crate) fn of(message: &'m Message) -> Self {
-        let author = message.header("From").map(|from| address(&from)).unwrap_or_default();
+    pub(crate) fn of(message: &'m Message, places: &'m Places) -> Self {
         let mut view = Self {
             message,
             text: String::new(),
@@ -60,8 +71,12 @@ impl<'m> View<'m> {
             has_plain: false,
             images: 0,
             ambiguous: message.fact("ambiguous").is_some(),
-            author,
+            author: String::new(),
+            places,
+            held: places.iter().map(|_| OnceCell::new()).collect(),
+            fields: RefCell::default(),
         };
+        view.author = view.header("From").map(|from| address(&from)).unwrap_or_default();
         for part in message.parts().take(PARTS_MAX) {
             view.add(&part);
         }
@@ -107,10 +122,44 @@ impl<'m> View<'m> {
         self.text.push(' ');
     }
 
-    /// The values of a header field.
-    pub(crate) fn headers(&self, name: &str) -> Vec<String> {
-        self.message.headers(name)
+    /// The values of a header field. The host is asked once for each field: to ask it costs more than to look here.
+    pub(crate) fn headers(&self, name: &str) -> Rc<[String]> {
+        let mut fields = self.fields.borrow_mut();
+        if let Some((_, values)) = fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            return Rc::clone(values);
+        }
+        let values: Rc<[String]> = self.message.headers(name).into();
+        fields.push((name.to_owned(), Rc::clone(&values)));
+        values
     }
+
+    /// The first of them.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        self.headers(name).first().cloned()
+    }
+
+    /// Whether the pattern of this number stands in a text of this place.
+    pub(crate) fn held(&self, place: usize, pattern: usize) -> bool {
+        let held = self.held[place].get_or_init(|| {
+            let (place, patterns) = &self.places[place];
+            let mut held = Vec::new();
+            let mut look = |text: &str| patterns.look(text, &mut held);
+            match place {
+                Place::Header(name) => self.headers(name).iter().take(VALUES_MAX).for_each(|value| look(start(value))),
+                Place::Body => look(&self.text),
+                Place::Source => look(&self.source),
+                Place::Url => self.links.iter().for_each(|link| look(&link.rest)),
+                Place::Attachment => self.attachments.iter().for_each(|file| look(&file.name)),
+            }
+            held
+        });
+        held.get(pattern).is_some_and(|held| *held)
+    }
+}
+
+/// As much of a value as patterns are looked for in.
+fn start(value: &str) -> &str {
+    value.char_indices().nth(VALUE_MAX).map_or(value, |(end, _)| &value[..end])
 }
 
 /// The address in a value, in lower case: that in angle brackets, else the first word with `@`.
