@@ -22,6 +22,9 @@ const LIBRARIES: [&str; 1] = ["archive"];
 
 const TARGET: &str = "wasm32-wasip2";
 
+/// What of WebAssembly the filters use: sixteen octets at a time, for searching.
+const FEATURES: &str = "-C target-feature=+simd128";
+
 /// The profile in the workspace's `Cargo.toml`.
 const PROFILE: &str = "guest";
 
@@ -116,6 +119,7 @@ fn build_filters(workspace: &Path, target_folder: &Path) -> Result<PathBuf, Stri
     for name in NOT_INHERITED {
         cargo.env_remove(name);
     }
+    cargo.env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", FEATURES);
     let output = cargo.output().map_err(|fault| format!("can't run cargo: {fault}"))?;
     if !output.status.success() {
         let log = String::from_utf8_lossy(&output.stderr);

@@ -8,6 +8,9 @@ use crate::names::Name;
 /// Octets of a stream that are searched before what is behind them is let go.
 const KEPT: usize = 64 << 10;
 
+/// From how many octets on they are searched where they are, and not in the buffer.
+const LARGE: usize = 4 << 10;
+
 /// Places of a piece that are remembered; where more would matter, the last ones count.
 const PLACES: usize = 32;
 
@@ -54,6 +57,9 @@ impl Search {
         if self.places.found.is_some() {
             return;
         }
+        if octets.len() >= LARGE.max(4 * bodies.longest) {
+            return self.search_through(bodies, octets);
+        }
         self.buffer.extend_from_slice(octets);
         // A piece is compared as a whole, so what is behind its beginning has to be there.
         let to = self.buffer.len().saturating_sub(bodies.longest);
@@ -85,25 +91,51 @@ impl Search {
     }
 
     fn search(&mut self, bodies: &Bodies, to: usize) {
-        let Self { subject, buffer, offset, searched, places } = self;
-        for (at, piece) in bodies.windows.search(buffer, *searched, to) {
-            let piece = bodies.pieces[piece as usize];
-            if !bodies.signatures[piece.signature as usize].target.includes(*subject) {
-                continue;
-            }
-            let Some(start) = at.checked_sub(usize::from(piece.window)) else { continue };
-            let Some(length) = piece.matches(&bodies.code, &buffer[start..]) else { continue };
-            let start = *offset + start as u64;
-            places.add(bodies, piece.signature, piece.index, (start, start + length as u64), piece.gap);
-            if places.found.is_some() {
-                break;
-            }
+        self.places.search(bodies, self.subject, (&self.buffer, self.offset), self.searched, to);
+        self.searched = to.max(self.searched);
+    }
+
+    /// Searches many octets. Those alone go through the buffer that may belong to a piece with octets before or behind them.
+    fn search_through(&mut self, bodies: &Bodies, octets: &[u8]) {
+        let longest = bodies.longest;
+        let mut from = 0;
+        if !self.buffer.is_empty() {
+            self.buffer.extend_from_slice(&octets[..2 * longest]);
+            self.search(bodies, self.buffer.len() - longest);
+            from = longest;
         }
-        *searched = to.max(*searched);
+        // What was in front of them.
+        let offset = self.offset + self.buffer.len() as u64 - 2 * from as u64;
+        let to = octets.len() - longest;
+        self.places.search(bodies, self.subject, (octets, offset), from, to);
+        let kept = octets.len() - 2 * longest;
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&octets[kept..]);
+        (self.offset, self.searched) = (offset + kept as u64, longest);
     }
 }
 
 impl Places {
+    /// Looks for what begins from `from` to `to` in octets that stand at this offset.
+    fn search(&mut self, bodies: &Bodies, subject: Subject, (octets, offset): (&[u8], u64), from: usize, to: usize) {
+        if self.found.is_some() {
+            return;
+        }
+        for (at, piece) in bodies.windows.search(octets, from, to) {
+            let piece = bodies.pieces[piece as usize];
+            if !bodies.signatures[piece.signature as usize].target.includes(subject) {
+                continue;
+            }
+            let Some(start) = at.checked_sub(usize::from(piece.window)) else { continue };
+            let Some(length) = piece.matches(&bodies.code, &octets[start..]) else { continue };
+            let start = offset + start as u64;
+            self.add(bodies, piece.signature, piece.index, (start, start + length as u64), piece.gap);
+            if self.found.is_some() {
+                break;
+            }
+        }
+    }
+
     /// A piece stands here.
     fn add(&mut self, bodies: &Bodies, signature: u32, index: u16, piece: (u64, u64), gap: (u32, u32)) {
         let whole = bodies.signatures[signature as usize];

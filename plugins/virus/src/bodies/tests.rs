@@ -32,6 +32,16 @@ fn finds(offset: &str, body: &str, text: &[u8]) -> bool {
     if offset == "*" {
         let far = [&vec![b'.'; 300_000], text].concat();
         assert_eq!(finds_in(&bodies, subject, &far, 10_000), whole, "{body} far behind");
+        // Cut everywhere, with much in front of the cut and behind it.
+        for cut in 0..=text.len() {
+            let cut = [&vec![b'.'; 5_000 - cut], text, &vec![b'.'; 9_000]].concat();
+            assert_eq!(finds_in(&bodies, subject, &cut, 5_000), whole, "{body} at the bounds of pieces");
+            let mut search = Search::new(subject);
+            for piece in [&cut[..4_999], &cut[4_999..5_001], &cut[5_001..]] {
+                search.update(&bodies, piece);
+            }
+            assert_eq!(search.end(&bodies).is_some(), whole, "{body} around a small piece");
+        }
     }
     whole
 }

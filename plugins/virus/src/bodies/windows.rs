@@ -1,8 +1,11 @@
 //! What pieces are looked for by: four octets in a row, or two where there are no four.
 //!
-//! At almost every octet of a text a set of bits says that nothing is there.
+//! At almost every octet of a text a set of bits says that nothing is there. Few windows are looked for one after the other,
+//! which passes over many octets at a time.
 
 use std::collections::HashMap;
+
+use memchr::memmem;
 
 use crate::bits::Bits;
 use crate::bodies::Fault;
@@ -10,6 +13,9 @@ use crate::bodies::pattern::{Element, Written};
 
 /// Octets of a piece in front of the last four that come into question.
 const REACH: usize = 512;
+
+/// Different windows that are looked for one after the other.
+const FEW: usize = 4;
 
 /// Pieces by their windows.
 #[derive(Debug, Default)]
@@ -31,6 +37,8 @@ struct Table {
     bits: Bits,
     /// How far a product is shifted for the hash.
     shift: u32,
+    /// The windows, if they are few.
+    few: Vec<u32>,
 }
 
 /// Spreads what stands in a few bits over all (Knuth, 6.4).
@@ -86,8 +94,8 @@ impl Windows {
         }
         if !self.two.entries.is_empty() {
             self.two.search::<2>(text, from, to, &mut found);
-            found.sort_unstable();
         }
+        found.sort_unstable();
         found
     }
 }
@@ -100,6 +108,11 @@ impl Table {
         let shift = self.shift;
         self.entries.sort_unstable_by_key(|&(window, piece)| (spread(window) >> shift, window, piece));
         self.entries.shrink_to_fit();
+        self.few = self.entries.iter().map(|&(window, _)| window).collect();
+        self.few.dedup();
+        if self.few.len() > FEW {
+            self.few = Vec::new();
+        }
         self.starts = vec![0; hashes + 1];
         for &(window, _) in &self.entries {
             self.starts[(spread(window) >> shift) as usize + 1] += 1;
@@ -111,20 +124,45 @@ impl Table {
 
     fn search<const N: usize>(&self, text: &[u8], from: usize, to: usize, found: &mut Vec<(usize, u32)>) {
         let end = text.len().min(to + N - 1);
-        for (at, octets) in text.get(from..end).unwrap_or_default().windows(N).enumerate() {
+        let text = text.get(from..end).unwrap_or_default();
+        if !self.few.is_empty() {
+            for &window in &self.few {
+                let octets = window.to_le_bytes();
+                for at in all(&memmem::Finder::new(&octets[..N]), text) {
+                    self.add(window, spread(window), from + at, found);
+                }
+            }
+            return;
+        }
+        for (at, octets) in text.windows(N).enumerate() {
             let mut window = 0;
             for (place, &octet) in octets.iter().enumerate() {
                 window |= u32::from(octet) << (8 * place);
             }
             let spread = spread(window);
             if self.bits.may_have(spread) {
-                let hash = (spread >> self.shift) as usize;
-                let entries = &self.entries[self.starts[hash] as usize..self.starts[hash + 1] as usize];
-                let pieces = entries.iter().filter(|(known, _)| *known == window);
-                found.extend(pieces.map(|&(_, piece)| (from + at, piece)));
+                self.add(window, spread, from + at, found);
             }
         }
     }
+
+    /// Adds the pieces with a window that stands at `at`.
+    fn add(&self, window: u32, spread: u64, at: usize, found: &mut Vec<(usize, u32)>) {
+        let hash = (spread >> self.shift) as usize;
+        let entries = &self.entries[self.starts[hash] as usize..self.starts[hash + 1] as usize];
+        let pieces = entries.iter().filter(|(known, _)| *known == window);
+        found.extend(pieces.map(|&(_, piece)| (at, piece)));
+    }
+}
+
+/// Where a text stands in another, also where it overlaps with itself.
+fn all<'t>(wanted: &memmem::Finder<'t>, text: &'t [u8]) -> impl Iterator<Item = usize> + use<'t> {
+    let (wanted, mut from) = (wanted.clone(), 0);
+    std::iter::from_fn(move || {
+        let at = from + wanted.find(text.get(from..)?)?;
+        from = at + 1;
+        Some(at)
+    })
 }
 
 /// How likely these octets are in any file: zeros, blanks, filling and letters are everywhere.
@@ -139,4 +177,37 @@ fn commonness(window: u32, length: usize) -> u32 {
     };
     let repeated = (1..octets.len()).filter(|&at| octets[..at].contains(&octets[at])).count() as u32;
     octets.iter().map(single).sum::<u32>() + 3 * repeated
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FEW, Windows};
+    use crate::bodies::pattern::Pattern;
+
+    /// What is found of these bodies in a text.
+    fn found(bodies: &[&str], text: &[u8], from: usize, to: usize) -> Vec<(usize, u32)> {
+        let mut windows = Windows::default();
+        for (at, body) in (0..).zip(bodies) {
+            windows.add(&Pattern::parse(body).unwrap().pieces[0], at).unwrap();
+        }
+        windows.finish();
+        windows.search(text, from, to)
+    }
+
+    #[test]
+    fn few_windows_are_found_where_many_are() {
+        let wanted = ["61616161", "6162", "6261", "00ff00ff"];
+        let others: Vec<String> = (0..2 * FEW as u32).map(|at| format!("f{at}e{at}d{at}c{at}")).collect();
+        let pairs: Vec<String> = (0..2 * FEW as u32).map(|at| format!("f{at}e{at}")).collect();
+        let many: Vec<&str> = wanted.into_iter().chain(others.iter().chain(&pairs).map(|body| &**body)).collect();
+        for text in [&b"aaaaaaaab"[..], b"ababa\x00\xff\x00\xff\x00\xff", b"", b"a", b"baaaa"] {
+            for from in 0..=text.len() {
+                for to in from..=text.len() {
+                    let mut by_many = found(&many, text, from, to);
+                    by_many.retain(|(_, piece)| *piece < 4);
+                    assert_eq!(found(&wanted, text, from, to), by_many, "{text:?} {from} {to}");
+                }
+            }
+        }
+    }
 }
