@@ -18,6 +18,10 @@ pub(crate) use crate::testing::state::{add as state_add, get as state_get, put a
 /// The most octets that one call reads or writes.
 pub(crate) const CHUNK: u32 = 65_536;
 
+/// Octets of a part that are read at once: what an instance has written to is cleared behind it, so it writes to the same
+/// few pages again and again.
+pub(crate) const PIECE: u32 = 16_384;
+
 /// How much a line of the log matters.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Level {

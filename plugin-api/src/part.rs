@@ -85,7 +85,7 @@ impl<'m> Part<'m> {
     #[must_use]
     pub fn content(&self) -> Reader<'static> {
         let content = self.host.content();
-        Reader::new(move || content.read(host::CHUNK))
+        Reader::new(move || content.read(host::PIECE))
     }
 
     /// The content of a text as UTF-8, by its charset: U+FFFD stands where that can't be done, and markup stays. The pieces
@@ -93,7 +93,7 @@ impl<'m> Part<'m> {
     #[must_use]
     pub fn text(&self) -> Reader<'static> {
         let content = self.host.text();
-        Reader::new(move || content.read(host::CHUNK))
+        Reader::new(move || content.read(host::PIECE))
     }
 
     /// The whole decoded content.

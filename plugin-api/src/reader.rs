@@ -24,6 +24,8 @@ impl<'a> Reader<'a> {
     /// The chunk at hand, or the next one when it is used up; empty at the end.
     fn chunk(&mut self) -> &[u8] {
         if self.taken == self.chunk.len() {
+            // The next one takes its place in memory: what a filter has not written to need not be cleared behind it.
+            self.chunk = Vec::new();
             self.chunk = (self.fetch)();
             self.taken = 0;
         }

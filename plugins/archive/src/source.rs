@@ -6,7 +6,7 @@ use crate::walk::Walk;
 use crate::{Limits, Unscannable};
 
 /// Octets that are read at once.
-const CHUNK: usize = 32 << 10;
+const CHUNK: usize = 16 << 10;
 
 /// The content of an object.
 ///
@@ -19,7 +19,9 @@ pub(crate) struct Source<'s, 'v> {
     /// How many times as long as one of deflate an octet takes.
     cost: u64,
     buffer: Vec<u8>,
-    /// How much of the buffer has been taken.
+    /// Where in the buffer ends what was read.
+    end: usize,
+    /// How much of it has been taken.
     taken: usize,
     /// How much of it the visitor has.
     shown: usize,
@@ -32,19 +34,19 @@ pub(crate) struct Source<'s, 'v> {
 
 impl<'s, 'v> Source<'s, 'v> {
     pub(crate) fn new(walk: &'s Walk<'v>, inner: &'s mut (dyn Read + 's), depth: usize, cost: u64) -> Self {
-        let buffer = Vec::new();
-        Self { walk, inner, depth, cost, buffer, taken: 0, shown: 0, offset: 0, ended: false, broken: false }
+        let (buffer, end, taken, shown, offset) = (Vec::new(), 0, 0, 0, 0);
+        Self { walk, inner, depth, cost, buffer, end, taken, shown, offset, ended: false, broken: false }
     }
 
     /// What comes next, at least `length` octets unless it ends before.
     pub(crate) fn peek(&mut self, length: usize) -> &[u8] {
-        while self.buffer.len() - self.taken < length && self.fill() {}
-        &self.buffer[self.taken..]
+        while self.end - self.taken < length && self.fill() {}
+        &self.buffer[self.taken..self.end]
     }
 
     /// Takes octets that have been seen.
     pub(crate) fn skip(&mut self, length: usize) {
-        let length = length.min(self.buffer.len() - self.taken);
+        let length = length.min(self.end - self.taken);
         self.taken += length;
         self.offset += length as u64;
     }
@@ -120,22 +122,25 @@ impl<'s, 'v> Source<'s, 'v> {
             return false;
         }
         self.show();
-        self.buffer.drain(..self.taken);
+        self.buffer.copy_within(self.taken..self.end, 0);
+        let start = self.end - self.taken;
         (self.taken, self.shown) = (0, 0);
-        let start = self.buffer.len();
-        self.buffer.resize(start + CHUNK, 0);
+        // What was there before is written over, or not looked at.
+        if self.buffer.len() < start + CHUNK {
+            self.buffer.resize(start + CHUNK, 0);
+        }
         let read = loop {
-            match self.inner.read(&mut self.buffer[start..]) {
+            match self.inner.read(&mut self.buffer[start..start + CHUNK]) {
                 Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
                 other => break other,
             }
         };
         self.broken = read.is_err();
         let length = read.unwrap_or(0).min(CHUNK);
-        self.buffer.truncate(start + length);
+        self.end = start + length;
         // What a limit cuts off is not looked at: the object ends in front of it.
         if length == 0 || !self.walk.count(self.depth, length, self.cost) {
-            self.buffer.truncate(start);
+            self.end = start;
             self.ended = true;
         }
         !self.ended
