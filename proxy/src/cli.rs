@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing::warn;
 
 use logging::LogFormat;
 
@@ -137,12 +138,19 @@ pub fn main() -> ExitCode {
             | Command::Quarantine(_)
             | Command::Demo(DemoArguments { once: true })
     );
-    if let Err(error) = logging::start(arguments.log_format, arguments.log.as_deref(), quiet) {
-        eprintln!("error: {error}");
-        return USAGE.into();
-    }
-    if matches!(arguments.command, Command::Run(_) | Command::Demo(_)) {
-        privileges::harden();
+    let serving = matches!(arguments.command, Command::Run(_) | Command::Demo(_));
+    // Before there is a second thread, for which it would not count.
+    let weaknesses = if serving { privileges::harden() } else { Vec::new() };
+    // Dropped at the end, it writes the last lines.
+    let _log = match logging::start(arguments.log_format, arguments.log.as_deref(), quiet, serving) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return USAGE.into();
+        }
+    };
+    for weakness in weaknesses {
+        warn!("{weakness}");
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

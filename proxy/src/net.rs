@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of POP3: what is said on a connection, and when TLS begins on it, others decide.
 
+mod alarm;
 mod authority;
 mod buffers;
 mod certificate;
@@ -22,6 +23,7 @@ mod stream;
 mod tls;
 mod within;
 
+pub use alarm::Alarm;
 pub use authority::{AuthorityError, OwnCertificate, own_certificate};
 pub use buffers::{LARGE, SMALL, hand_on, make_room};
 pub use certificate::{CertificateFault, CertificateFiles, CertificateSource};

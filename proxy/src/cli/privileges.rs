@@ -7,20 +7,20 @@ use std::path::Path;
 use nix::sys::prctl::set_no_new_privs;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setgid, setuid};
-use tracing::warn;
 
 /// Descriptors below which a busy proxy runs out.
 const FEW_DESCRIPTORS: u64 = 4096;
 
 /// No core dumps, which would hold passwords and mail; no privileges by exec; as many descriptors as allowed.
 ///
-/// Called before any other thread runs, since threads inherit it.
-pub(super) fn harden() {
+/// Called before any other thread runs, since threads inherit it. Gives what could not be done.
+pub(super) fn harden() -> Vec<String> {
+    let mut weaknesses = Vec::new();
     if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
-        warn!(%error, "core dumps stay possible");
+        weaknesses.push(format!("core dumps stay possible: {error}"));
     }
     if let Err(error) = set_no_new_privs() {
-        warn!(%error, "the process may gain privileges by exec");
+        weaknesses.push(format!("the process may gain privileges by exec: {error}"));
     }
     let descriptors = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, most)| {
         setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
@@ -28,11 +28,12 @@ pub(super) fn harden() {
     });
     match descriptors {
         Ok(most) if most < FEW_DESCRIPTORS => {
-            warn!(limit = most, "few file descriptors: raise the limit for many sessions");
+            weaknesses.push(format!("few file descriptors ({most}): raise the limit for many sessions"));
         }
         Ok(_) => {}
-        Err(error) => warn!(%error, "the number of file descriptors stays as it is"),
+        Err(error) => weaknesses.push(format!("the number of file descriptors stays as it is: {error}")),
     }
+    weaknesses
 }
 
 /// Becomes `user` for good, who gets the state folder.

@@ -4,6 +4,7 @@
 //! (`pin_sha256`).
 
 mod examine;
+mod stream;
 mod trust;
 
 use std::io;
@@ -13,11 +14,12 @@ use std::sync::Arc;
 use popgate_config::{Pin, Upstream};
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig};
-use tokio_rustls::TlsConnector;
 
 use super::certificate::{CertificateFault, read_chain};
 use super::stream::Stream;
 use super::tls::provider;
+
+pub(super) use stream::ClientTlsStream;
 
 pub use examine::{Agreed, Examination, Examiner, Presented};
 pub use trust::{Reason, Refusal};
@@ -26,7 +28,7 @@ use trust::{Trust, Verifier};
 /// Whom to trust, before it is known which server is meant.
 #[derive(Clone)]
 pub struct ClientTrust {
-    connector: TlsConnector,
+    config: Arc<ClientConfig>,
 }
 
 impl ClientTrust {
@@ -43,7 +45,7 @@ impl ClientTrust {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Verifier::new(trust)))
             .with_no_client_auth();
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)) })
+        Ok(Self { config: Arc::new(config) })
     }
 
     /// TLS towards the server of this name, or IP address.
@@ -52,14 +54,14 @@ impl ClientTrust {
     ///
     /// When it is neither.
     pub fn towards(&self, name: &str) -> Result<ClientTls, ClientTlsError> {
-        Ok(ClientTls { connector: self.connector.clone(), name: server_name(name)? })
+        Ok(ClientTls { config: Arc::clone(&self.config), name: server_name(name)? })
     }
 }
 
 /// TLS 1.2 and 1.3 towards one upstream. Sessions are resumed where the server offers it.
 #[derive(Clone)]
 pub struct ClientTls {
-    connector: TlsConnector,
+    config: Arc<ClientConfig>,
     name: ServerName<'static>,
 }
 
@@ -132,8 +134,9 @@ impl ClientTls {
     /// When the server is not trusted or the handshake fails. Nothing but the handshake has been sent then.
     pub async fn connect(&self, stream: Stream) -> Result<Stream, ClientTlsError> {
         let tcp = stream.into_clear().ok_or(ClientTlsError::Encrypted)?;
-        let tls = self.connector.connect(self.name.clone(), tcp).await.map_err(told_apart)?;
-        Ok(Stream::encrypted(tls))
+        let config = Arc::clone(&self.config);
+        let tls = ClientTlsStream::connect(config, self.name.clone(), tcp).await.map_err(told_apart)?;
+        Ok(Stream::towards_server(tls))
     }
 }
 
@@ -155,7 +158,7 @@ fn trust_in(ca: Option<&Path>, pins: &[Pin]) -> Result<Trust, ClientTlsError> {
     }
 }
 
-/// Takes the true reason out of the error that carried it through rustls and tokio.
+/// Takes the true reason out of the error that carried it through rustls.
 fn told_apart(error: io::Error) -> ClientTlsError {
     let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
         return ClientTlsError::Io(error);

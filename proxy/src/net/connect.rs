@@ -114,26 +114,24 @@ pub async fn connect_where(
     if addresses.is_empty() {
         return Err(not_found(io::Error::new(io::ErrorKind::NotFound, "it has no address")));
     }
-    let found = listed(&addresses);
     let (mut permitted, mut refused) = (VecDeque::new(), None);
-    for resolved in addresses {
+    for &resolved in &addresses {
         match check(resolved) {
             Ok(()) => permitted.push_back(resolved),
             Err(why) => refused = Some(why),
         }
     }
     if let (true, Some(why)) = (permitted.is_empty(), refused) {
-        return Err(ConnectError::Forbidden { address: shown(address), found, why });
+        return Err(ConnectError::Forbidden { address: shown(address), found: listed(&addresses), why });
     }
-    let tried = listed(&permitted);
-    match timeout_at(deadline, race(permitted, within)).await {
+    match timeout_at(deadline, race(permitted.clone(), within)).await {
         Err(_) => Err(timed_out()),
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            Err(ConnectError::Refused { address: shown(address), tried })
+            Err(ConnectError::Refused { address: shown(address), tried: listed(&permitted) })
         }
         Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Err(timed_out()),
-        Ok(Err(error)) => Err(ConnectError::Unreachable { address: shown(address), tried, error }),
+        Ok(Err(error)) => Err(ConnectError::Unreachable { address: shown(address), tried: listed(&permitted), error }),
     }
 }
 
@@ -169,6 +167,10 @@ fn leaving(address: SocketAddr) -> io::Result<(TcpSocket, Departure)> {
 
 /// Starts an attempt at each address in turn, the next one early when one fails; the first connection wins.
 async fn race(mut waiting: VecDeque<SocketAddr>, within: Duration) -> io::Result<TcpStream> {
+    // There is nothing to race with.
+    if let (1, Some(&address)) = (waiting.len(), waiting.front()) {
+        return TcpStream::connect(address).await.and_then(prepared);
+    }
     let addresses = u32::try_from(waiting.len()).unwrap_or(u32::MAX).max(1);
     // The last one still has half of the time.
     let stagger = STAGGER.min(within / 2 / addresses);

@@ -1,6 +1,6 @@
 //! One connection, in clear or under TLS, read and written the same way.
 //!
-//! Holds no buffer of its own. Under TLS an end without `close_notify` is [`io::ErrorKind::UnexpectedEof`], so that
+//! Holds no buffer of its own, but those of TLS towards clients. Under TLS an end without `close_notify` is [`io::ErrorKind::UnexpectedEof`], so that
 //! nobody who cuts a connection can pass for a peer that has finished.
 
 use std::io::{self, IoSlice};
@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
 use super::client_certificate::user_of;
+use super::client_tls::ClientTlsStream;
 use super::made::plain_name;
 
 /// A connection to a client or to an upstream.
@@ -24,6 +25,8 @@ enum Layer {
     Clear(TcpStream),
     /// Boxed: the state of TLS is a kilobyte, and a plain connection should not carry it.
     Encrypted(Box<TlsStream<TcpStream>>),
+    /// The same towards a server, in borrowed buffers.
+    TowardsServer(Box<ClientTlsStream>),
 }
 
 impl Stream {
@@ -33,6 +36,12 @@ impl Stream {
     pub fn new(tcp: TcpStream) -> Self {
         // Fails only on a connection that is broken already; the first read says so.
         let _ = tcp.set_nodelay(true);
+        Self::prompt(tcp)
+    }
+
+    /// A connection in clear on which small writes are sent at once already.
+    #[must_use]
+    pub fn prompt(tcp: TcpStream) -> Self {
         Self(Layer::Clear(tcp))
     }
 
@@ -40,18 +49,22 @@ impl Stream {
         Self(Layer::Encrypted(Box::new(tls.into())))
     }
 
+    pub(super) fn towards_server(tls: ClientTlsStream) -> Self {
+        Self(Layer::TowardsServer(Box::new(tls)))
+    }
+
     /// The connection below, if it is still in clear.
     pub(super) fn into_clear(self) -> Option<TcpStream> {
         match self.0 {
             Layer::Clear(tcp) => Some(tcp),
-            Layer::Encrypted(_) => None,
+            Layer::Encrypted(_) | Layer::TowardsServer(_) => None,
         }
     }
 
     /// Whether TLS protects the connection.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
-        matches!(self.0, Layer::Encrypted(_))
+        !matches!(self.0, Layer::Clear(_))
     }
 
     /// The user whom the trusted certificate of a client is for; none where none was asked for.
@@ -62,7 +75,7 @@ impl Stream {
                 TlsStream::Server(tls) => user_of(tls.get_ref().1.peer_certificates()?.first()?),
                 TlsStream::Client(_) => None,
             },
-            Layer::Clear(_) => None,
+            Layer::Clear(_) | Layer::TowardsServer(_) => None,
         }
     }
 
@@ -92,12 +105,12 @@ impl Stream {
     ///
     /// When the connection is broken.
     pub async fn readable(&mut self) -> io::Result<()> {
-        if let Layer::Encrypted(tls) = &mut self.0
-            && has_plaintext(tls)
-        {
-            return Ok(());
-        }
-        self.tcp().readable().await
+        let has_input = match &mut self.0 {
+            Layer::Clear(_) => false,
+            Layer::Encrypted(tls) => has_plaintext(tls),
+            Layer::TowardsServer(tls) => tls.has_input(),
+        };
+        if has_input { Ok(()) } else { self.tcp().readable().await }
     }
 
     /// The host name that the client of an encrypted connection has asked for (SNI, RFC 6066 section 3), in small letters.
@@ -108,7 +121,7 @@ impl Stream {
                 TlsStream::Server(tls) => tls.get_ref().1.server_name().map(plain_name),
                 TlsStream::Client(_) => None,
             },
-            Layer::Clear(_) => None,
+            Layer::Clear(_) | Layer::TowardsServer(_) => None,
         }
     }
 
@@ -116,6 +129,7 @@ impl Stream {
         match &self.0 {
             Layer::Clear(tcp) => tcp,
             Layer::Encrypted(tls) => tls.get_ref().0,
+            Layer::TowardsServer(tls) => tls.tcp(),
         }
     }
 }
@@ -134,6 +148,7 @@ impl AsyncRead for Stream {
         match &mut self.get_mut().0 {
             Layer::Clear(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Layer::Encrypted(tls) => Pin::new(tls).poll_read(cx, buf),
+            Layer::TowardsServer(tls) => Pin::new(tls).poll_read(cx, buf),
         }
     }
 }
@@ -143,6 +158,7 @@ impl AsyncWrite for Stream {
         match &mut self.get_mut().0 {
             Layer::Clear(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Layer::Encrypted(tls) => Pin::new(tls).poll_write(cx, buf),
+            Layer::TowardsServer(tls) => Pin::new(tls).poll_write(cx, buf),
         }
     }
 
@@ -154,6 +170,7 @@ impl AsyncWrite for Stream {
         match &mut self.get_mut().0 {
             Layer::Clear(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
             Layer::Encrypted(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+            Layer::TowardsServer(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -161,6 +178,7 @@ impl AsyncWrite for Stream {
         match &self.0 {
             Layer::Clear(tcp) => tcp.is_write_vectored(),
             Layer::Encrypted(tls) => tls.is_write_vectored(),
+            Layer::TowardsServer(tls) => tls.is_write_vectored(),
         }
     }
 
@@ -168,6 +186,7 @@ impl AsyncWrite for Stream {
         match &mut self.get_mut().0 {
             Layer::Clear(tcp) => Pin::new(tcp).poll_flush(cx),
             Layer::Encrypted(tls) => Pin::new(tls).poll_flush(cx),
+            Layer::TowardsServer(tls) => Pin::new(tls).poll_flush(cx),
         }
     }
 
@@ -175,6 +194,7 @@ impl AsyncWrite for Stream {
         match &mut self.get_mut().0 {
             Layer::Clear(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Layer::Encrypted(tls) => Pin::new(tls).poll_shutdown(cx),
+            Layer::TowardsServer(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
 }

@@ -17,7 +17,8 @@ pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result
     let mut work = pin!(work);
     match poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
         Poll::Ready(done) => Ok(done),
-        Poll::Pending => timeout(limit, work).await,
+        // Apart: whoever seldom waits need not hold room for a timer.
+        Poll::Pending => Box::pin(timeout(limit, work)).await,
     }
 }
 

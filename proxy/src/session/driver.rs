@@ -210,6 +210,7 @@ pub fn serve(services: Arc<Services>, arrival: Arrival) -> impl Future<Output = 
         mid_reply: false,
         pace: Pace::default(),
         deadline: started + services.times.login,
+        active: false,
         totals: Totals::default(),
         counted: arrival.counted,
         services,
@@ -260,6 +261,8 @@ struct Driver {
     /// Of the filters.
     pace: Pace,
     deadline: Instant,
+    /// Something was done since the client was last waited for, which moves the deadline.
+    active: bool,
     totals: Totals,
     #[expect(dead_code, reason = "it is there to be dropped")]
     counted: Box<dyn Send + Sync>,
@@ -365,13 +368,10 @@ impl Driver {
             }
             Effect::Job(Job::Handshake) => Ok(Step::Secure),
             Effect::Job(job) => {
-                // Apart: a session at rest need not hold room for all that it might have to wait for.
-                if let Some(event) = Box::pin(self.job(job)).await? {
+                self.active = true;
+                if let Some(event) = self.job(job).await? {
                     let effects = self.session.on(event);
                     self.push(effects, true)?;
-                }
-                if self.session.logged_in() {
-                    self.deadline = Instant::now() + self.services.times.idle;
                 }
                 Ok(Step::Next)
             }
@@ -389,8 +389,28 @@ impl Driver {
         }
     }
 
+    /// What is waited for lives apart: a session at rest need not hold room for it. What passes mail on is small enough for
+    /// the allocator to have room at hand.
     async fn job(&mut self, job: Job) -> Result<Option<Event>, Break> {
         let reads_body = job.reads_body();
+        let event = match job {
+            Job::Reply(purpose) => {
+                let line = Box::pin(self.reply(&purpose)).await?;
+                Some(Event::Reply(purpose, line))
+            }
+            Job::Relay => {
+                Box::pin(self.relay()).await?;
+                Some(Event::Relayed)
+            }
+            job => Box::pin(self.larger_job(job)).await?,
+        };
+        if let (true, Some(upstream)) = (reads_body, &mut self.upstream) {
+            upstream.body_ended();
+        }
+        Ok(event)
+    }
+
+    async fn larger_job(&mut self, job: Job) -> Result<Option<Event>, Break> {
         let event = match job {
             // The seldom ones live apart, too.
             Job::Connect(user) => Box::pin(self.connect(user)).await?,
@@ -402,15 +422,7 @@ impl Driver {
             Job::Admit(user) => Box::pin(self.admit(user)).await,
             Job::Penalize(reply) => Box::pin(self.penalize(reply)).await?,
             Job::Turn(command) => Event::Turn(command),
-            Job::Reply(purpose) => {
-                let line = self.reply(&purpose).await?;
-                Event::Reply(purpose, line)
-            }
             Job::Collect(purpose) => Event::Collected(purpose, Box::pin(self.collect()).await?),
-            Job::Relay => {
-                self.relay().await?;
-                Event::Relayed
-            }
             Job::List(listing) => Event::Listed(Box::pin(self.list(listing)).await?),
             Job::Fetch(fetch) => Box::pin(self.fetch(fetch)).await?,
             Job::Kept(number, extent) => Box::pin(self.kept(number, extent)).await?,
@@ -421,11 +433,9 @@ impl Driver {
             Job::Recall(seen) => Box::pin(self.recall(seen)).await,
             Job::Released(id, extent) => Box::pin(self.released(&id, extent)).await?,
             Job::Discard { ids, reply } => Box::pin(self.discard(ids, reply)).await,
+            Job::Reply(_) | Job::Relay => return Err(Break::OutOfStep("a reply in the wrong place")),
             Job::Handshake => return Err(Break::OutOfStep("a handshake in the wrong place")),
         };
-        if let (true, Some(upstream)) = (reads_body, &mut self.upstream) {
-            upstream.body_ended();
-        }
         Ok(Some(event))
     }
 
@@ -436,25 +446,28 @@ impl Driver {
         if let Some(upstream) = &mut self.upstream {
             upstream.flush().await?;
         }
+        if self.active && self.session.logged_in() {
+            self.deadline = Instant::now() + self.services.times.idle;
+        }
+        self.active = false;
         // One timer for both: what wakes first.
         let noop = self.upstream.as_ref().filter(|_| self.session.logged_in()).map(Connection::noop_due);
-        let ahead = self.session.expects_ahead();
-        let disturbance = async {
-            match (&mut self.upstream, ahead) {
-                (Some(upstream), Some(most)) => upstream.take_in(usize::try_from(most).unwrap_or(usize::MAX)).await,
-                (Some(upstream), None) => upstream.disturbance().await,
-                (None, _) => std::future::pending().await,
+        let until = noop.map_or(self.deadline, |noop| noop.min(self.deadline));
+        let ahead = self.session.expects_ahead().map(|most| usize::try_from(most).unwrap_or(usize::MAX));
+        let over = async {
+            match &mut self.upstream {
+                Some(upstream) => upstream.rest(ahead, until).await,
+                None => Ok(Box::pin(sleep_until(until)).await),
             }
         };
         tokio::select! {
             filled = self.client.fill() => filled?,
-            fault = disturbance => return Err(fault.into()),
-            () = sleep_until(noop.map_or(self.deadline, |noop| noop.min(self.deadline))) => {
-                if noop.is_some_and(|noop| noop < self.deadline) {
-                    Box::pin(self.noop()).await?;
-                } else {
+            over = over => {
+                over?;
+                if until == self.deadline {
                     return Err(if self.session.logged_in() { Break::Idle } else { Break::Login });
                 }
+                Box::pin(self.noop()).await?;
             }
         }
         Ok(Step::Next)

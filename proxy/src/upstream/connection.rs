@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use zeroize::Zeroize;
 
-use crate::net::{LARGE, Stream, UpstreamPermit, hand_on, make_room, within};
+use crate::net::{Alarm, LARGE, Stream, UpstreamPermit, hand_on, make_room, within};
 use crate::pop3::{MAX_GREETING, MAX_REPLY_LINE, sasl};
 
 /// The longest challenge: the token, and what a line has around it.
@@ -53,6 +53,7 @@ pub struct Connection {
     moved: Instant,
     stall: Duration,
     noop_after: Duration,
+    alarm: Alarm,
     /// Counts for as long as the connection is there.
     permit: Option<Box<UpstreamPermit>>,
 }
@@ -70,6 +71,7 @@ impl Connection {
             moved: Instant::now(),
             stall,
             noop_after: Duration::MAX,
+            alarm: Alarm::default(),
             permit: None,
         }
     }
@@ -297,8 +299,12 @@ impl Connection {
     ///
     /// When the server goes away or sends nothing for too long.
     pub async fn fill(&mut self) -> Result<usize, Fault> {
-        let stall = self.stall;
-        timeout(stall, self.more()).await.map_err(|_| Fault::Stalled(stall))?
+        let Self { stream, input, moved, alarm, stall, .. } = self;
+        tokio::select! {
+            biased;
+            more = more(stream, input, moved) => more,
+            () = alarm.after(*stall) => Err(Fault::Stalled(*stall)),
+        }
     }
 
     /// Waits for more octets, however long nothing comes. Cancellation-safe.
@@ -307,40 +313,26 @@ impl Connection {
     ///
     /// When the server goes away.
     pub async fn more(&mut self) -> Result<usize, Fault> {
-        make_room(&mut self.input, LARGE);
-        match self.stream.read_buf(&mut self.input).await? {
-            0 => Err(Fault::Closed),
-            count => {
-                self.moved = Instant::now();
-                Ok(count)
-            }
-        }
+        more(&mut self.stream, &mut self.input, &mut self.moved).await
     }
 
-    /// Takes in what was asked for, up to so many octets, and a piece more; returns only when the server is gone.
-    /// Cancellation-safe.
-    pub async fn take_in(&mut self, most: usize) -> Fault {
-        while self.input.len() < most {
-            if let Err(fault) = self.more().await {
-                return fault;
+    /// While there is nothing to do, until this time: what was asked for is taken in, up to so many octets and a piece more;
+    /// where nothing was, the server must be silent. Cancellation-safe.
+    ///
+    /// # Errors
+    ///
+    /// When the server goes away, or speaks without being asked.
+    pub async fn rest(&mut self, asked_for: Option<usize>, until: Instant) -> Result<(), Fault> {
+        let Self { stream, input, moved, alarm, .. } = self;
+        let fault = async {
+            match asked_for {
+                Some(most) => take_in(stream, input, moved, most).await,
+                None => disturbance(stream, input).await,
             }
-        }
-        std::future::pending().await
-    }
-
-    /// Waits until the server does what it must not do now: speaks or leaves. Cancellation-safe.
-    pub async fn disturbance(&mut self) -> Fault {
-        if !self.input.is_empty() {
-            return Fault::Unasked;
-        }
-        if self.input.capacity() > 0 {
-            hand_on(&mut self.input);
-        }
-        let mut octet = [0; 1];
-        match self.stream.read(&mut octet).await {
-            Ok(0) => Fault::Closed,
-            Ok(_) => Fault::Unasked,
-            Err(error) => Fault::Io(error),
+        };
+        tokio::select! {
+            fault = fault => Err(fault),
+            () = alarm.at(until) => Ok(()),
         }
     }
 
@@ -367,6 +359,43 @@ impl Connection {
     /// Takes the right to the connection out, for the one that follows over the same stream.
     pub(super) fn take_permit(&mut self) -> Option<Box<UpstreamPermit>> {
         self.permit.take()
+    }
+}
+
+async fn more(stream: &mut Stream, input: &mut BytesMut, moved: &mut Instant) -> Result<usize, Fault> {
+    make_room(input, LARGE);
+    match stream.read_buf(input).await? {
+        0 => Err(Fault::Closed),
+        count => {
+            *moved = Instant::now();
+            Ok(count)
+        }
+    }
+}
+
+/// Takes octets in; returns only when the server is gone.
+async fn take_in(stream: &mut Stream, input: &mut BytesMut, moved: &mut Instant, most: usize) -> Fault {
+    while input.len() < most {
+        if let Err(fault) = more(stream, input, moved).await {
+            return fault;
+        }
+    }
+    std::future::pending().await
+}
+
+/// Waits until the server does what it must not do now: speaks or leaves.
+async fn disturbance(stream: &mut Stream, input: &mut BytesMut) -> Fault {
+    if !input.is_empty() {
+        return Fault::Unasked;
+    }
+    if input.capacity() > 0 {
+        hand_on(input);
+    }
+    let mut octet = [0; 1];
+    match stream.read(&mut octet).await {
+        Ok(0) => Fault::Closed,
+        Ok(_) => Fault::Unasked,
+        Err(error) => Fault::Io(error),
     }
 }
 

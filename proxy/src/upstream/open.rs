@@ -384,7 +384,7 @@ impl Opener {
                 (socket, Some(departure))
             }
         };
-        let mut stream = Stream::new(socket);
+        let mut stream = Stream::prompt(socket);
         if let Some(header) = header(target.send_proxy, origin) {
             // Before TLS: it is the connection that is proxied.
             let late = |_| OpenError::Late { step: "room for the PROXY header", limit: self.connect };

@@ -120,7 +120,7 @@ impl Surveyor<'_> {
     /// When there is no server that greets. What goes wrong behind that is part of what was found.
     pub async fn survey(&self) -> Result<Survey, SurveyError> {
         let tls = self.tls.unwrap_or(if self.address.port == 995 { UpstreamTls::Implicit } else { UpstreamTls::None });
-        let stream = Stream::new(connect(self.address, self.step).await?);
+        let stream = Stream::prompt(connect(self.address, self.step).await?);
         let peer = stream.peer().map_err(Fault::Io)?;
         let mut survey = Survey {
             peer,
@@ -250,7 +250,7 @@ impl Surveyor<'_> {
 
     /// What old TLS the server speaks, over a connection of its own; none if that does not come to an answer.
     async fn legacy(&self, tls: UpstreamTls) -> Option<LegacyChoice> {
-        let mut stream = Stream::new(connect(self.address, self.step).await.ok()?);
+        let mut stream = Stream::prompt(connect(self.address, self.step).await.ok()?);
         if tls == UpstreamTls::Stls {
             let mut connection = Connection::new(stream, self.step);
             let greeting = self.greeting(&mut connection).await.ok()?;

@@ -1,15 +1,17 @@
 //! Much of everything: commands, connections, users, octets, and what the proxy uses for it.
 
 use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use popgate_tests::PATIENCE;
 use popgate_tests::connection::{Connection, show, stuff};
 use popgate_tests::mail::{crlf, message, of_size};
-use popgate_tests::popgate::Popgate;
-use popgate_tests::process::poll;
+use popgate_tests::popgate::{self, Popgate};
+use popgate_tests::process::{self, poll};
 use popgate_tests::upstream::Upstream;
 use popgate_tests::upstream::mailbox::Mailbox;
 use popgate_tests::usage::{descriptors, forget_peak, memory, peak_memory, wait_for_descriptors};
@@ -358,4 +360,39 @@ fn a_message_of_more_than_four_gibibytes_streams_through() {
     assert!(peak < base + GROWTH, "{base} octets became {peak}");
     client.succeed("QUIT");
     played.join().expect("the server's side");
+}
+
+#[test]
+fn a_log_that_nobody_reads_keeps_no_session_waiting() {
+    /// Each has lines of its own, and all of them are more than fit into the pipe and into popgate.
+    const SESSIONS: usize = 3000;
+    let server = Mailbox::serve(&[of_size(500)]);
+    let folder = process::folder();
+    let config = format!(
+        "[[listener]]\nname = \"pop3\"\naddress = \"127.0.0.1:0\"\nupstream = \"server\"\n\
+         [[upstream]]\nname = \"server\"\naddress = \"{}\"\n",
+        server.address()
+    );
+    let file = popgate::configuration(folder.path(), &config);
+    let mut command = popgate::command();
+    command.args(["--log", "debug", "run", "--config"]).arg(file);
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("popgate starts");
+    let mut output = BufReader::new(child.stdout.take().expect("it is a pipe")).lines();
+    let address = output
+        .by_ref()
+        .map_while(Result::ok)
+        .find_map(|line| line.strip_prefix("listening pop3 ").and_then(|rest| rest.split(' ').next()?.parse().ok()));
+    let address = address.expect("it says where it listens");
+    for _ in 0..SESSIONS {
+        let mut client = Connection::to("client", address);
+        client.log_in("alice", "secret");
+        client.succeed("QUIT");
+        client.expect_end();
+    }
+    // It says what was lost, as soon as somebody listens.
+    let mut log = BufReader::new(child.stderr.take().expect("it is a pipe")).lines();
+    assert!(log.by_ref().map_while(Result::ok).any(|line| line.contains("log lines were lost")));
+    child.kill().expect("it runs");
+    child.wait().expect("it has ended");
 }

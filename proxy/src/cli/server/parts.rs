@@ -41,6 +41,8 @@ pub(in crate::cli) struct Parts {
     making: Option<MakingTls>,
     /// Of the transparent listeners, by their names.
     pub(super) passages: HashMap<String, Arc<Passage>>,
+    /// The SASL mechanisms of each listener, by its name.
+    sasl: HashMap<String, Arc<[&'static str]>>,
     pub(super) admission: Admission,
     pub(super) handshake: Duration,
     pub(super) bad_commands: u32,
@@ -95,6 +97,7 @@ impl Parts {
             mutual_tls,
             making,
             passages,
+            sasl: config.listeners.iter().map(|listener| (listener.name.clone(), mechanisms(listener))).collect(),
             admission: counts.admission,
             handshake: limits.connect,
             bad_commands: limits.bad_commands,
@@ -131,10 +134,19 @@ impl Parts {
         }
     }
 
+    /// The SASL mechanisms that a listener offers where routes decide.
+    pub(super) fn sasl(&self, listener: &Listener) -> Arc<[&'static str]> {
+        self.sasl.get(&listener.name).cloned().unwrap_or_else(|| mechanisms(listener))
+    }
+
     /// The file of the own certificate authority, if one was made.
     pub(super) fn authority(&self) -> Option<&Path> {
         self.authority.as_deref()
     }
+}
+
+fn mechanisms(listener: &Listener) -> Arc<[&'static str]> {
+    listener.sasl.iter().map(|mechanism| mechanism.name()).collect()
 }
 
 /// Where held mail is kept.

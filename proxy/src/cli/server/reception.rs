@@ -27,14 +27,15 @@ pub(super) async fn accept(
     workers: Arc<Workers>,
     alive: mpsc::Sender<()>,
 ) {
+    let name: Arc<str> = name.into();
     loop {
         // Leave to accept first: a flood of clients must not use up the descriptors.
         let door = current(&parts).admission.door().await;
         let (tcp, peer) = acceptor.accept().await;
         let parts = current(&parts);
-        let (name, alive) = (name.clone(), alive.clone());
+        let (name, alive) = (Arc::clone(&name), alive.clone());
         workers.next().spawn(async move {
-            let span = info_span!("session", client = Empty, listener = name, user = Empty, upstream = Empty);
+            let span = info_span!("session", client = Empty, listener = &*name, user = Empty, upstream = Empty);
             let arrival = receive(&parts, &name, tcp, peer, door, alive).instrument(span.clone()).await;
             // A task of its own: what comes before a session takes more room than the session.
             if let Some(arrival) = arrival {
@@ -48,15 +49,15 @@ pub(super) async fn accept(
 /// Takes one client from its first octet to the beginning of its session; none if it is not let in.
 async fn receive(
     parts: &Parts,
-    name: &str,
+    name: &Arc<str>,
     tcp: std::net::TcpStream,
     peer: SocketAddr,
     door: Door,
     alive: mpsc::Sender<()>,
 ) -> Option<Arrival> {
-    let listener = parts.listeners.get(name)?;
+    let listener = parts.listeners.get(&**name)?;
     let mut stream = match TcpStream::from_std(tcp) {
-        Ok(tcp) => Stream::new(tcp),
+        Ok(tcp) => Stream::prompt(tcp),
         Err(error) => {
             warn!(client = %peer.ip(), %error, "connection refused");
             return None;
@@ -111,9 +112,9 @@ async fn receive(
         stream,
         client,
         destination,
-        listener: name.into(),
+        listener: Arc::clone(name),
         upstream: listener.upstream.clone(),
-        passage: parts.passages.get(name).cloned(),
+        passage: parts.passages.get(&**name).cloned(),
         tls,
         policy: policy(parts, listener, client, implicit),
         counted: Box::new((permit, alive)),
@@ -158,7 +159,7 @@ fn policy(parts: &Parts, listener: &Listener, client: SocketAddr, implicit_tls: 
         // A Kerberos exchange needs the server at once.
         fixed_upstream: listener.transparent.is_some() || upstream.is_some_and(at_once),
         kpop: listener.kpop,
-        sasl: listener.sasl.iter().map(|mechanism| mechanism.name()).collect(),
+        sasl: parts.sasl(listener),
         passes_stls: listener.transparent.is_some(),
         bad_commands: parts.bad_commands,
     }

@@ -141,6 +141,37 @@ async fn readable_sees_what_tls_has_buffered() {
 }
 
 #[tokio::test]
+async fn octets_arrive_in_pieces_of_any_size() {
+    let certificates = Certificates::new();
+    let files = certificates.issue(&["localhost"], |_| ());
+    let (near, far) = shake(&files, ClientTls::with("localhost", Some(&certificates.ca()), &[])).await;
+    let (mut near, mut far) = (near.unwrap(), far.unwrap());
+    let sent: Vec<u8> = (0..300_000_u32).map(|number| (number % 251) as u8).collect();
+    // Sent by one side as fast as it can, it comes back from the other.
+    let echo = async {
+        let mut received = vec![0; sent.len()];
+        far.read_exact(&mut received).await.unwrap();
+        far.write_all(&received).await.unwrap();
+        far.shutdown().await.unwrap();
+    };
+    let ask = async {
+        near.write_all(&sent).await.unwrap();
+        near.flush().await.unwrap();
+        let mut received = Vec::new();
+        for size in [1, 2, 4095, 16_384, 70_000].into_iter().cycle() {
+            let mut piece = vec![0; size];
+            match near.read(&mut piece).await.unwrap() {
+                0 => break,
+                count => received.extend_from_slice(&piece[..count]),
+            }
+        }
+        received
+    };
+    let ((), received) = tokio::join!(echo, ask);
+    assert!(received == sent, "{} octets came back", received.len());
+}
+
+#[tokio::test]
 async fn refusals_say_why_and_what_to_do() {
     let certificates = Certificates::new();
     let ca = certificates.ca();

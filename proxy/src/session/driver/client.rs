@@ -204,8 +204,12 @@ impl Client {
 async fn write_all(stream: &mut Stream, [mut first, mut second]: [&[u8]; 2], stall: Duration) -> Result<(), Gone> {
     while !first.is_empty() || !second.is_empty() {
         let slices = [IoSlice::new(first), IoSlice::new(second)];
-        let slices = if first.is_empty() { &slices[1..] } else { &slices[..] };
-        match within(stall, stream.write_vectored(slices)).await.map_err(|_| Gone::Stalled(stall))?? {
+        let written = match (first, second) {
+            (first, []) => within(stall, stream.write(first)).await,
+            ([], second) => within(stall, stream.write(second)).await,
+            _ => within(stall, stream.write_vectored(&slices)).await,
+        };
+        match written.map_err(|_| Gone::Stalled(stall))?? {
             0 => return Err(Gone::Io(io::ErrorKind::WriteZero.into())),
             count => {
                 let behind = count.saturating_sub(first.len());

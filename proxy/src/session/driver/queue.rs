@@ -1,7 +1,5 @@
 //! What waits to be done: effects in the order of the client's commands.
 
-use tokio::time::Instant;
-
 use super::{Break, Driver};
 use crate::pop3::{Next, Secret};
 use crate::session::{Effect, Event, Job};
@@ -22,9 +20,7 @@ impl Driver {
                     return Err(Break::Flood);
                 }
             };
-            if self.session.logged_in() {
-                self.deadline = Instant::now() + self.services.times.idle;
-            }
+            self.active = true;
             let effects = self.session.on(Event::Line(line));
             self.push(effects, false)?;
         }

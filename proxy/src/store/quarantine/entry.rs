@@ -201,7 +201,8 @@ impl TryFrom<String> for EntryId {
 
 /// Hexadecimal digits in small letters.
 pub(in crate::store) fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value & 15)]);
+    octets.iter().flat_map(|octet| [digit(octet >> 4), digit(*octet)]).collect()
 }
 
 /// What is stored and what is read again are the same.
