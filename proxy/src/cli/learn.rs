@@ -61,6 +61,12 @@ impl LabelArgument {
     }
 }
 
+/// Messages that are learned at a time. Few work, most of them wait to be committed together.
+const AT_ONCE: u32 = 512;
+
+/// Octets of a message that counts as two.
+const LARGE: usize = 128 << 10;
+
 /// What came of all messages.
 #[derive(Debug, Default)]
 struct Count {
@@ -127,8 +133,7 @@ fn upstream(config: &Config, arguments: &Arguments) -> Result<String, String> {
 /// Learns from all files, several messages at a time.
 async fn all(files: &[PathBuf], arguments: &Arguments, selection: Arc<Selection>, upstream: &str) -> Count {
     let progress = progress(files);
-    let at_once = std::thread::available_parallelism().map_or(1, usize::from);
-    let places = Arc::new(Semaphore::new(2 * at_once));
+    let places = Arc::new(Semaphore::new(AT_ONCE as usize));
     let mut count = Count::default();
     let mut tasks = JoinSet::new();
     for path in files {
@@ -139,7 +144,7 @@ async fn all(files: &[PathBuf], arguments: &Arguments, selection: Arc<Selection>
         let reading = tokio::task::spawn_blocking(move || mails::each(&file, |mail| drop(sender.blocking_send(mail))));
         while let Some(octets) = mails.recv().await {
             // It is never closed.
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+            let Ok(place) = Arc::clone(&places).acquire_many_owned(weight(&octets)).await else { break };
             let (selection, user, label) = (Arc::clone(&selection), arguments.user.clone(), arguments.label.label());
             let (path, upstream) = (path.clone(), upstream.to_owned());
             tasks.spawn(async move {
@@ -166,6 +171,11 @@ async fn all(files: &[PathBuf], arguments: &Arguments, selection: Arc<Selection>
     }
     progress.finish_and_clear();
     count
+}
+
+/// How much of [`AT_ONCE`] a message takes.
+fn weight(octets: &[u8]) -> u32 {
+    u32::try_from(octets.len() / LARGE + 1).unwrap_or(u32::MAX).min(AT_ONCE)
 }
 
 type Done = (PathBuf, Vec<(String, Result<Learned, Failure>)>);

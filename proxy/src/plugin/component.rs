@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use wasmtime::Store;
 
@@ -14,6 +15,9 @@ use super::v0_1::{Guest, Linked};
 use super::verdicts::Readings;
 use crate::filter::{Decision, Failure, Filter, Input, Label, Learned, Lesson, Verdict};
 use crate::store::{self, StateError};
+
+/// How long a lesson waits for those before it: people wait for it, and no mail does.
+const TURN: Duration = Duration::from_mins(10);
 
 /// How often a lesson begins anew since somebody else has just learned the same message.
 const RACES: usize = 5;
@@ -119,7 +123,7 @@ impl ComponentFilter {
     /// The same once; none if somebody else was in the way.
     async fn learned_once(&self, lesson: &Lesson) -> Result<Option<Learned>, Failure> {
         let input = || Input { message: lesson.message.clone(), facts: lesson.facts.clone(), findings: [].into() };
-        let _place = self.runner.place().await?;
+        let place = self.runner.place_within(TURN).await?;
         let host = Host::new(&self.runner.profile, Some(input()));
         let Some((state, owner)) = host.remembered.learner() else {
             return Err(Failure::Service("can't learn: the configuration does not say `grant = { kv = true }`".into()));
@@ -138,6 +142,8 @@ impl ComponentFilter {
             host = Host::new(&self.runner.profile, Some(input()));
             host.remembered = remembered;
         }
+        // Others may work while this one waits for the database, which then commits for all of them.
+        drop(place);
         let note = store::Lesson { owner, message: lesson.id, before, now };
         match host.remembered.commit(Some(note)).await {
             Ok(()) => Ok(Some(Learned::New)),

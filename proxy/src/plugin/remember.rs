@@ -28,6 +28,9 @@ const MESSAGE_MAX: usize = 16 * 1024 * 1024;
 /// Octets that a write takes besides its key and value.
 const WRITE: usize = 64;
 
+/// How long what is learned may wait for the database: people wait for it, and no mail does.
+const LEARNING: Duration = Duration::from_mins(10);
+
 /// Whose state is meant.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub(super) enum Scope {
@@ -190,7 +193,8 @@ impl Memory {
             Some(lesson) => self.changes.with_lesson(lesson),
             None => self.changes,
         };
-        state.commit(changes, self.patience).await
+        let patience = if changes.has_lesson() { LEARNING } else { self.patience };
+        state.commit(changes, patience).await
     }
 }
 

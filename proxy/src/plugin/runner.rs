@@ -1,6 +1,7 @@
 //! How a guest of any kind is run: in a place of its own, under all limits, against both clocks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use wasmtime::{Store, UpdateDeadline};
@@ -48,7 +49,15 @@ impl Runner {
     /// # Errors
     /// There is none for as long as the filter may take.
     pub(super) async fn place(&self) -> Result<Place, Failure> {
-        self.engine.place(self.profile.limits.timeout).await.ok_or_else(|| Failure::Service(failure::no_room()))
+        self.place_within(self.profile.limits.timeout).await
+    }
+
+    /// A place for a guest that may wait for so long.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) async fn place_within(&self, patience: Duration) -> Result<Place, Failure> {
+        self.engine.place(patience).await.ok_or_else(|| Failure::Service(failure::no_room()))
     }
 
     /// A store with all limits in force.

@@ -2,8 +2,8 @@
 //! the same database, what became of messages.
 //!
 //! ```text
-//! get:    cache (bounded, in memory) -> database
-//! commit: one transaction: lock the scopes in their order -> read what is there -> write what becomes of it -> quotas
+//! get:    the whole scope in memory, if it is small enough and asked for much; else cache (bounded) -> database
+//! commit: one transaction for all who wait: lock the scopes in their order -> read what is there -> write what becomes of it -> quotas
 //! ```
 //!
 //! A scope is what one filter keeps of one user, or of all. Its row in the database is locked by whoever writes, and its
@@ -17,8 +17,10 @@ mod commit;
 mod database;
 mod history;
 mod learned;
+mod queue;
 mod sql;
 mod verdicts;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -35,7 +37,9 @@ use tokio::time::Instant;
 use super::Identity;
 use cache::{Cache, Seen};
 use database::{Aborted, Database, Work};
+use queue::Queue;
 use sql::{Entry, Found, ScopeRow};
+use whole::ReadWhole;
 
 pub use commit::{Changes, Write};
 pub use history::{History, Judgement, Wanted};
@@ -47,6 +51,9 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How much longer a commit that has begun is waited for.
 const BEGUN: Duration = Duration::from_millis(500);
+
+/// How long reading all of a scope may take.
+const LOADING: Duration = Duration::from_secs(20);
 
 /// How often it is looked for what is over.
 const SWEEP: Duration = Duration::from_mins(10);
@@ -113,6 +120,7 @@ pub struct State {
 struct Inner {
     database: Database,
     cache: Cache,
+    queue: Queue,
     limits: Store,
 }
 
@@ -137,7 +145,7 @@ impl State {
 
     fn with(database: Database, limits: Store) -> Self {
         let cache = Cache::new(limits.kv_cache);
-        Self { inner: Arc::new(Inner { database, cache, limits }), writes: true }
+        Self { inner: Arc::new(Inner { database, cache, queue: Queue::default(), limits }), writes: true }
     }
 
     /// The same without effect: what is committed is discarded.
@@ -170,6 +178,10 @@ impl State {
     ) -> Result<Vec<Option<Vec<u8>>>, StateError> {
         let inner = &self.inner;
         let (scope, seen) = self.seen(owner, patience).await?;
+        let now = now();
+        if let Some(values) = scope.all(&seen, keys, now) {
+            return Ok(values);
+        }
         let mut found = inner.cache.all(&seen, keys);
         let missing: Vec<usize> = (0..keys.len()).filter(|at| found[*at].is_none()).collect();
         if !missing.is_empty() {
@@ -191,8 +203,12 @@ impl State {
                 found[*at] = Some(value.clone());
             }
             scope.keep(&inner.cache, &seen, read);
+            if let Some(row) = scope.to_load(&inner.cache) {
+                // Nobody waits for it: until it is there, entries are looked for one by one.
+                let inner = Arc::clone(inner);
+                tokio::spawn(async move { inner.load(&scope, row).await });
+            }
         }
-        let now = now();
         let value = |found: Option<Found>| {
             found.flatten().filter(|(_, expires)| *expires > now).map(|(value, _)| value.to_vec())
         };
@@ -234,11 +250,7 @@ impl State {
         }
         // A commit whose message is given up goes on to its end: it is not to be cut off in its middle.
         let (inner, deadline) = (Arc::clone(&self.inner), Instant::now() + patience);
-        let work = tokio::spawn(async move {
-            let committed = inner.commit(changes, deadline).await?;
-            inner.cache.committed(committed);
-            Ok(())
-        });
+        let work = tokio::spawn(async move { inner.commit(changes, deadline).await });
         // It gives up by itself unless it has begun.
         match tokio::time::timeout_at(deadline + BEGUN, work).await {
             Ok(Ok(result)) => result,
@@ -286,6 +298,13 @@ impl Work for ReadEntries<'_> {
 }
 
 impl Inner {
+    /// Reads a scope as a whole.
+    async fn load(&self, scope: &cache::Scope, row: i64) {
+        let since = std::time::Instant::now();
+        let read = self.database.read(LOADING, ReadWhole { row }).await;
+        scope.loaded(since, read.ok().flatten());
+    }
+
     /// Removes verdicts that are over.
     async fn forget_verdicts(&self) -> Result<(), StateError> {
         let max = i64::try_from(self.limits.verdict_cache).unwrap_or(i64::MAX);

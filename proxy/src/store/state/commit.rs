@@ -92,6 +92,12 @@ impl Changes {
         Self { lesson: Some(lesson), ..self }
     }
 
+    /// Whether something was learned.
+    #[must_use]
+    pub fn has_lesson(&self) -> bool {
+        self.lesson.is_some()
+    }
+
     /// Whether there is nothing to commit.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -100,12 +106,29 @@ impl Changes {
 }
 
 impl Inner {
-    /// Commits all of it, if that begins before the deadline.
-    pub(super) async fn commit(&self, mut changes: Changes, deadline: Instant) -> Result<Vec<Committed>, StateError> {
-        if let Some(lesson) = &changes.lesson {
-            changes.writes.entry(lesson.owner.clone()).or_default();
+    /// Commits all of them in one transaction, if that begins before the deadline.
+    pub(super) async fn commit_together(
+        &self,
+        all: &[&Changes],
+        deadline: Instant,
+    ) -> Result<Vec<Committed>, StateError> {
+        let mut together = Together::default();
+        for changes in all {
+            for (owner, writes) in &changes.writes {
+                let (sum, _) = together.entry(owner).or_default();
+                for (key, write) in writes {
+                    let write = match sum.remove(key) {
+                        Some(first) => first.then(write.clone()),
+                        None => write.clone(),
+                    };
+                    sum.insert(key.clone(), write);
+                }
+            }
+            if let Some(lesson) = &changes.lesson {
+                together.entry(&lesson.owner).or_default().1.push(lesson);
+            }
         }
-        self.database.transaction(deadline, Commit { inner: self, changes: &changes }).await
+        self.database.transaction(deadline, Commit { inner: self, together }).await
     }
 
     async fn commit_scope(
@@ -113,24 +136,26 @@ impl Inner {
         connection: &mut AnyConnection,
         owner: &Owner,
         writes: &BTreeMap<Vec<u8>, Write>,
-        lesson: Option<&Lesson>,
+        lessons: &[&Lesson],
     ) -> Result<Committed, Aborted> {
         let now = now();
         // From here on nobody else writes to this scope, so what is read holds until the commit.
         let mut row = sql::lock(connection, owner).await?;
-        if let Some(lesson) = lesson {
+        let is_new = row.octets == 0;
+        for lesson in lessons {
             learned::note(connection, row.id, lesson, now).await?;
         }
         let keys: Vec<&[u8]> = writes.keys().map(|key| &**key).collect();
-        let before: BTreeMap<Vec<u8>, Entry> = sql::entries(connection, row.id, &keys)
-            .await?
-            .into_iter()
-            .map(|entry| (entry.key.clone(), entry))
-            .collect();
+        let known = if is_new { Some(Vec::new()) } else { self.cache.before(owner, &row, &keys) };
+        let before = match known {
+            Some(known) => known,
+            None => sql::entries(connection, row.id, &keys).await?,
+        };
+        let before: BTreeMap<&[u8], &Entry> = before.iter().map(|entry| (&*entry.key, entry)).collect();
         let (mut puts, mut removed, mut became) = (Vec::new(), Vec::new(), Vec::new());
         let mut growth = 0;
         for (key, write) in writes {
-            let there = before.get(key);
+            let there = before.get(&**key).copied();
             growth -= there.map_or(0, size);
             let found: Found = match write.clone().onto(key, there, now) {
                 Some(entry) => {
@@ -157,7 +182,7 @@ impl Inner {
         if growth != 0 {
             sql::resize(connection, row.id, row.octets).await?;
         }
-        Ok(Committed { owner: owner.clone(), row, became })
+        Ok(Committed { owner: owner.clone(), row, became, is_new })
     }
 
     /// Refuses what would grow beyond its bounds. Of the filter's other scopes the last commits of others count.
@@ -199,20 +224,22 @@ impl Inner {
     }
 }
 
-/// All changes of one message.
+/// What becomes of each scope, and what is learned there.
+type Together<'a> = BTreeMap<&'a Owner, (BTreeMap<Vec<u8>, Write>, Vec<&'a Lesson>)>;
+
+/// All changes of some messages.
 struct Commit<'a> {
     inner: &'a Inner,
-    changes: &'a Changes,
+    together: Together<'a>,
 }
 
 impl Work for Commit<'_> {
     type Done = Vec<Committed>;
 
     async fn run(&self, connection: &mut AnyConnection) -> Result<Vec<Committed>, Aborted> {
-        let mut committed = Vec::with_capacity(self.changes.writes.len());
-        for (owner, writes) in &self.changes.writes {
-            let lesson = self.changes.lesson.as_ref().filter(|lesson| lesson.owner == *owner);
-            committed.push(self.inner.commit_scope(connection, owner, writes, lesson).await?);
+        let mut committed = Vec::with_capacity(self.together.len());
+        for (owner, (writes, lessons)) in &self.together {
+            committed.push(self.inner.commit_scope(connection, owner, writes, lessons).await?);
         }
         Ok(committed)
     }
@@ -262,7 +289,8 @@ async fn sweep_scope(
     sql::remove(connection, row.id, &keys).await?;
     row.octets -= over.iter().map(size).sum::<i64>();
     sql::resize(connection, row.id, row.octets).await?;
-    Ok(Committed { owner: owner.clone(), row, became: over.into_iter().map(|entry| (entry.key, None)).collect() })
+    let became = over.into_iter().map(|entry| (entry.key, None)).collect();
+    Ok(Committed { owner: owner.clone(), row, became, is_new: false })
 }
 
 /// What an entry counts.

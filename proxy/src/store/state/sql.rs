@@ -177,3 +177,42 @@ pub(super) async fn overdue(connection: &mut AnyConnection, now: i64) -> Result<
     };
     rows.into_iter().map(owner).collect()
 }
+
+/// How often has been written to a scope.
+pub(super) async fn generation(connection: &mut AnyConnection, scope: i64) -> Result<Option<i64>, sqlx::Error> {
+    let row = sqlx::query("SELECT generation FROM state_scope WHERE id = $1").bind(scope).fetch_optional(connection);
+    row.await?.map(|row| row.try_get(0)).transpose()
+}
+
+/// What is a counter: a key of eight octets, a value of eight that does not expire.
+const COUNTER: &str = "length(key) = 8 AND length(value) = 8 AND expires = 9223372036854775807";
+
+/// The counters of a scope whose keys begin with an octet from `first` to below `end` (none: to the last one), as one text of hexadecimal
+/// digits: 16 of each key, 16 of each value. Row by row they would take ten times as long.
+pub(super) async fn counters(
+    connection: &mut AnyConnection,
+    scope: i64,
+    first: u8,
+    end: Option<u8>,
+) -> Result<String, sqlx::Error> {
+    // Both have both functions, under different names.
+    let (join, hex) = match connection.backend_name() {
+        "SQLite" => ("group_concat", ["hex(key)", "hex(value)"]),
+        _ => ("string_agg", ["encode(key, 'hex')", "encode(value, 'hex')"]),
+    };
+    let text = format!(
+        "SELECT COALESCE({join}({} || {}, ''), '') FROM state_entry \
+         WHERE scope = $1 AND key >= $2 AND key < $3 AND {COUNTER}",
+        hex[0], hex[1]
+    );
+    // Behind every key of eight octets.
+    let end = end.map_or(vec![u8::MAX; 9], |end| vec![end]);
+    let query = sqlx::query(AssertSqlSafe(text)).bind(scope).bind(vec![first]).bind(end);
+    query.fetch_one(connection).await?.try_get(0)
+}
+
+/// What is no counter: key, value and when it is forgotten.
+pub(super) async fn others(connection: &mut AnyConnection, scope: i64) -> Result<Vec<sqlx::any::AnyRow>, sqlx::Error> {
+    let text = format!("SELECT key, value, expires FROM state_entry WHERE scope = $1 AND NOT ({COUNTER})");
+    sqlx::query(AssertSqlSafe(text)).bind(scope).fetch_all(connection).await
+}

@@ -1,6 +1,7 @@
 //! The state alone, on SQLite and on a real PostgreSQL.
 
 mod server;
+mod together;
 
 use std::os::unix::fs::PermissionsExt;
 
