@@ -147,9 +147,8 @@ fn subjects(folder: &Path) -> Vec<Subject> {
             count: 1,
         });
     }
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/examples");
     for language in ["c", "javascript", "python", "go", "zig", "assemblyscript"] {
-        match example(&examples.join(language)) {
+        match example_in(language) {
             Some((plugin, settings)) => {
                 let name = format!("example, {language}");
                 subjects.push(Subject { name, plugin, settings, more: String::new(), count: 1 });
@@ -187,7 +186,12 @@ fn signatures(count: u64) -> String {
     text
 }
 
-/// The plugin and the settings of an example, if it is built.
+/// The plugin and the settings of the example in a language, if it is built.
+pub(crate) fn example_in(language: &str) -> Option<(String, String)> {
+    example(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/examples").join(language))
+}
+
+/// The same of an example in a folder.
 fn example(folder: &Path) -> Option<(String, String)> {
     let manifest: toml::Table = fs::read_to_string(folder.join("popgate-plugin.toml")).ok()?.parse().ok()?;
     let wasm = folder.join(manifest["wasm"].as_str()?);

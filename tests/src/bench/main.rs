@@ -7,6 +7,7 @@
 //! alike; the medians of the rounds are printed. What single filters cost is another mode: [`filters`]; how
 //! well mail is judged is a third: [`corpus`].
 
+mod beside;
 mod corpus;
 mod filters;
 mod idle;
@@ -113,6 +114,10 @@ fn run(options: &Options) -> std::io::Result<()> {
         if options.wants("idle") {
             at_rest(&mut report, options, mode, descriptors, &pki);
         }
+    }
+    if options.wants("beside") {
+        let (rows, missing) = beside::measure(options.rounds, Duration::from_secs_f64(options.seconds));
+        report.set_beside(rows, missing);
     }
     if options.wants("far") {
         report.set_far(idle::far(&pki));

@@ -12,7 +12,7 @@ pub(crate) const USAGE: &str = "usage: popgate-bench [--rounds N] [--seconds S] 
                      [--ways popgate,three,chain,chain-without-spam,relay,haproxy,...] [--idle N] [--json FILE] [--svg FILE] [--markdown FILE]
        popgate-bench filters [--json]
        popgate-bench corpus FOLDER
-workloads: sessions, `sessions resumed`, `4 KB`, `10 KB`, `50 KB`, `1 MB`, `25 MB`, idle, far";
+workloads: sessions, `sessions resumed`, `4 KB`, `10 KB`, `50 KB`, `1 MB`, `25 MB`, idle, beside, far";
 
 /// Which of the workloads is drawn.
 const DRAWN: &str = "50 KB";

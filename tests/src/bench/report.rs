@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::beside;
 use crate::load::Done;
 use crate::mode::{MODES, Mode};
 use crate::peer;
@@ -20,6 +21,10 @@ pub(crate) struct Report {
     idle: Vec<(Mode, &'static str, f64)>,
     /// Seconds for the mailbox of a far server, without and with DELE.
     far: Vec<(String, f64, f64)>,
+    /// A session without a filter beside others.
+    beside: Vec<beside::Row>,
+    /// What could not be beside it, and why.
+    not_beside: Option<String>,
 }
 
 /// The measurements of one workload on one way.
@@ -99,6 +104,10 @@ impl Report {
         self.far = far;
     }
 
+    pub(crate) fn set_beside(&mut self, rows: Vec<beside::Row>, missing: Option<String>) {
+        (self.beside, self.not_beside) = (rows, missing);
+    }
+
     /// The cells of a workload, in order.
     pub(crate) fn of(&self, mode: Mode, workload: &str) -> impl Iterator<Item = &Cell> {
         self.cells.iter().filter(move |cell| cell.mode == mode && cell.workload == workload)
@@ -136,6 +145,7 @@ impl Report {
         let mut text = String::new();
         self.idle_table(&mut text);
         self.far_table(&mut text);
+        self.beside_table(&mut text);
         for (mode, way, reason) in &self.missing {
             let _infallible = writeln!(text, "* {way}, {}: {reason}", mode.name());
         }
@@ -192,6 +202,23 @@ impl Report {
         }
     }
 
+    fn beside_table(&self, text: &mut String) {
+        let row = |row: &beside::Row| {
+            let shown = |values: &[f64], digits: usize| {
+                median(values).map_or("-".to_owned(), |value| format!("{value:.digits$}"))
+            };
+            (row.beside.to_owned(), vec![shown(&row.rates, 0), shown(&row.medians, 2), shown(&row.tails, 2)])
+        };
+        let rows: Vec<_> = self.beside.iter().map(row).collect();
+        if !rows.is_empty() {
+            let title = "4 KB to a client without a filter, beside";
+            aligned(text, title, &["each second", "p50 ms", "p99 ms"], &rows);
+        }
+        if let Some(missing) = &self.not_beside {
+            let _infallible = writeln!(text, "* a filter in Python: {missing}");
+        }
+    }
+
     /// Everything, and where it was measured.
     pub(crate) fn json(&self) -> Value {
         let cell = |cell: &Cell| {
@@ -215,6 +242,12 @@ impl Report {
                 .collect::<Vec<_>>(),
             "far_seconds": self.far.iter().map(|(way, plain, dele)| json!({"way": way, "retr": plain, "retr_and_dele": dele}))
                 .collect::<Vec<_>>(),
+            "beside": self.beside.iter().map(|row| json!({
+                "beside": row.beside,
+                "per_second": median(&row.rates),
+                "p50_milliseconds": median(&row.medians),
+                "p99_milliseconds": median(&row.tails),
+            })).collect::<Vec<_>>(),
             "missing": self.missing.iter().map(|(mode, way, why)| json!({"mode": mode.word(), "way": way, "why": why}))
                 .collect::<Vec<_>>(),
         })
