@@ -457,7 +457,10 @@ impl Driver {
         let over = async {
             match &mut self.upstream {
                 Some(upstream) => upstream.rest(ahead, until).await,
-                None => Ok(Box::pin(sleep_until(until)).await),
+                None => {
+                    Box::pin(sleep_until(until)).await;
+                    Ok(())
+                }
             }
         };
         tokio::select! {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use popgate_tests::popgate::Popgate;
 use popgate_tests::upstream::mailbox::Mailbox;
-use popgate_tests::{guest, mail, process};
+use popgate_tests::{guest, process};
 
 use crate::filters;
 use crate::line::Line;

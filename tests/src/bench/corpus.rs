@@ -21,11 +21,14 @@ use program::Speed;
 
 const FOLDS: usize = 5;
 
+/// Learns the first mails and judges the second ones.
+type Judgement<'j> = &'j mut dyn FnMut(&[&Mail], &[&Mail]) -> Vec<Judged>;
+
 /// What learns some mail and judges other mail, and the cut that is its default.
 struct Judge<'j> {
     name: &'static str,
     cut: f64,
-    judge: &'j mut dyn FnMut(&[&Mail], &[&Mail]) -> Vec<Judged>,
+    judge: Judgement<'j>,
 }
 
 /// Measures everything, and prints it as tables.

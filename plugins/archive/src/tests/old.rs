@@ -18,13 +18,13 @@ impl Bits {
     }
 
     /// Octets of which the highest bit comes first.
-    fn from_high(&self) -> Vec<u8> {
+    fn high_first(&self) -> Vec<u8> {
         let octet = |bits: &[bool]| (0..8).zip(bits).fold(0, |octet, (at, &bit)| octet | u8::from(bit) << (7 - at));
         self.0.chunks(8).map(octet).collect()
     }
 
     /// Octets of which the lowest bit comes first.
-    fn from_low(&self) -> Vec<u8> {
+    fn low_first(&self) -> Vec<u8> {
         let octet = |bits: &[bool]| (0..8).zip(bits).fold(0, |octet, (at, &bit)| octet | u8::from(bit) << at);
         self.0.chunks(8).map(octet).collect()
     }
@@ -38,7 +38,7 @@ fn lzh(content: &[u8], places: u32) -> Vec<u8> {
     for &octet in content {
         bits.high(octet.into(), 8);
     }
-    [bits.from_high(), vec![0; 4]].concat()
+    [bits.high_first(), vec![0; 4]].concat()
 }
 
 /// Literals alone, written as they are.
@@ -51,7 +51,7 @@ pub(super) fn imploded(content: &[u8]) -> Vec<u8> {
     for &octet in content {
         bits.low(1, 1).low(octet.into(), 8);
     }
-    bits.from_low()
+    bits.low_first()
 }
 
 /// An ARJ archive of a file, compressed by this method.

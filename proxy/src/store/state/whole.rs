@@ -19,11 +19,14 @@ const COUNTER: u64 = 32;
 /// Octets that any other entry takes besides its key and value.
 const OTHER: u64 = 96;
 
+/// A value, and when it expires.
+type Kept = (Arc<[u8]>, i64);
+
 /// The entries of a scope. Counters are most of them as a rule: a key of eight octets, a value of eight that does not expire.
 #[derive(Debug, Default)]
 pub(super) struct Whole {
     counters: HashMap<[u8; 8], [u8; 8]>,
-    others: HashMap<Box<[u8]>, (Arc<[u8]>, i64)>,
+    others: HashMap<Box<[u8]>, Kept>,
     /// Octets that the others take.
     octets: u64,
 }
