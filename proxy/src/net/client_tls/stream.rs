@@ -37,6 +37,8 @@ pub(in crate::net) struct ClientTlsStream {
     ended: bool,
     /// The server has been told the same.
     closing: bool,
+    /// What came behind octets that a reader has got.
+    fault: Option<io::Error>,
 }
 
 impl std::fmt::Debug for ClientTlsStream {
@@ -76,6 +78,7 @@ impl ClientTlsStream {
             outgoing: BytesMut::new(),
             ended: false,
             closing: false,
+            fault: None,
         };
         loop {
             let standing = stream.process();
@@ -102,7 +105,7 @@ impl ClientTlsStream {
 
     /// Whether a read has something to do without the socket.
     pub(in crate::net) fn has_input(&self) -> bool {
-        self.ended || !self.plaintext.is_empty() || !self.incoming.is_empty()
+        self.ended || self.fault.is_some() || !self.plaintext.is_empty() || !self.incoming.is_empty()
     }
 
     /// Makes all of the records that have come: plaintext, and answers that TLS itself gives.
@@ -263,6 +266,9 @@ impl AsyncRead for ClientTlsStream {
             }
             return Poll::Ready(Ok(()));
         }
+        if let Some(fault) = this.fault.take() {
+            return Poll::Ready(Err(fault));
+        }
         loop {
             let made = this.process_into(reader);
             // Answers to what has come; the reader does not wait for them.
@@ -271,7 +277,13 @@ impl AsyncRead for ClientTlsStream {
             {
                 return Poll::Ready(Err(error));
             }
-            made?;
+            match made {
+                // What was whole before the fault counts.
+                Err(fault) if reader.filled().len() > filled => this.fault = Some(fault),
+                made => {
+                    made?;
+                }
+            }
             if this.ended || reader.filled().len() > filled || reader.remaining() == 0 {
                 return Poll::Ready(Ok(()));
             }

@@ -141,6 +141,24 @@ async fn readable_sees_what_tls_has_buffered() {
 }
 
 #[tokio::test]
+async fn what_was_whole_before_a_fault_arrives() {
+    let certificates = Certificates::new();
+    let files = certificates.issue(&["localhost"], |_| ());
+    let (near, far) = shake(&files, ClientTls::with("localhost", Some(&certificates.ca()), &[])).await;
+    let (mut near, mut far) = (near.unwrap(), far.unwrap());
+    far.write_all(b"+OK\r\n").await.unwrap();
+    far.flush().await.unwrap();
+    // A record that nobody can have encrypted; both are there before anything is read.
+    let forged = [23, 3, 3, 0, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20];
+    assert_eq!(far.tcp().try_write(&forged).unwrap(), forged.len());
+    let mut octets = Vec::new();
+    assert_eq!(near.read_buf(&mut octets).await.unwrap(), 5);
+    assert_eq!(octets, b"+OK\r\n");
+    let error = near.read_buf(&mut octets).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+}
+
+#[tokio::test]
 async fn octets_arrive_in_pieces_of_any_size() {
     let certificates = Certificates::new();
     let files = certificates.issue(&["localhost"], |_| ());
