@@ -19,6 +19,7 @@ mod queue;
 mod relay;
 mod released;
 mod stash;
+mod stls;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -26,9 +27,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use super::{Effect, Event, Job, Policy, Session};
@@ -481,32 +481,6 @@ impl Driver {
         let Some(upstream) = &mut self.upstream else { return Ok(()) };
         tokio::select! {
             done = upstream.noop() => Ok(done?),
-            gone = self.client.watch() => Err(gone.into()),
-        }
-    }
-
-    /// STLS: from here on the connection is encrypted, and nothing said before counts.
-    async fn secure(mut self: Box<Self>) -> Result<Box<Self>, Break> {
-        self.client.flush().await?;
-        if self.client.has_input() {
-            return Err(Break::Injection);
-        }
-        let Some(tls) = self.tls.clone() else { return Err(Break::OutOfStep("STLS without a certificate")) };
-        let handshake = tls.accept(self.client.into_stream());
-        let stream = match tokio::time::timeout(self.services.times.handshake, handshake).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(Break::Handshake(error.to_string())),
-            Err(_) => return Err(Break::Handshake("time is over".into())),
-        };
-        self.client = Client::new(stream, self.services.times.stall);
-        Ok(self)
-    }
-
-    async fn penalize(&mut self, reply: Bytes) -> Result<Event, Break> {
-        let verdict = self.services.delays.refused(self.address.ip(), std::time::Instant::now());
-        warn!(client = %self.address.ip(), "login refused");
-        tokio::select! {
-            () = sleep(verdict.delay) => Ok(Event::Penalized { reply, last: verdict.last }),
             gone = self.client.watch() => Err(gone.into()),
         }
     }

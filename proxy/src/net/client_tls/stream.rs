@@ -294,7 +294,10 @@ impl AsyncRead for ClientTlsStream {
                 hand_on(&mut this.incoming);
             }
             if ready!(read)? == 0 {
-                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the end came without close_notify",
+                )));
             }
         }
     }

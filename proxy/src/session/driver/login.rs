@@ -1,6 +1,7 @@
 //! Logins as the driver sees them: how the upstream wants them, and who the client is.
 
-use tokio::time::sleep_until;
+use bytes::Bytes;
+use tokio::time::{sleep, sleep_until};
 use tracing::warn;
 
 use super::{Break, Driver};
@@ -47,6 +48,16 @@ impl Driver {
             right = users.vouch(user, password) => Ok(right),
             gone = self.client.watch() => Err(gone.into()),
             () = sleep_until(self.deadline) => Err(Break::Login),
+        }
+    }
+
+    /// Keeps a client waiting whose credentials were refused.
+    pub(super) async fn penalize(&mut self, reply: Bytes) -> Result<Event, Break> {
+        let verdict = self.services.delays.refused(self.address.ip(), std::time::Instant::now());
+        warn!(client = %self.address.ip(), "login refused");
+        tokio::select! {
+            () = sleep(verdict.delay) => Ok(Event::Penalized { reply, last: verdict.last }),
+            gone = self.client.watch() => Err(gone.into()),
         }
     }
 }
