@@ -41,6 +41,8 @@ pub enum Fault {
 /// A connection to a server.
 pub struct Connection {
     stream: Stream,
+    /// Counts for as long as the connection is there, and no longer: it is dropped right behind it.
+    permit: Option<Box<UpstreamPermit>>,
     input: BytesMut,
     output: BytesMut,
     /// The stream may hold octets that it has taken and not sent.
@@ -54,8 +56,6 @@ pub struct Connection {
     stall: Duration,
     noop_after: Duration,
     alarm: Alarm,
-    /// Counts for as long as the connection is there.
-    permit: Option<Box<UpstreamPermit>>,
 }
 
 impl Connection {
