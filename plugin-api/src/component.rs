@@ -164,6 +164,10 @@ pub(crate) mod host {
         host_state::get(scope.into(), keys).map_err(Problem::from)
     }
 
+    pub(crate) fn state_counters(scope: Scope, keys: &[u64]) -> Result<Vec<i64>, Problem> {
+        host_state::counters(scope.into(), keys).map_err(Problem::from)
+    }
+
     pub(crate) fn state_put(scope: Scope, entries: &[Entry]) -> Result<(), Problem> {
         let entry = |entry: &Entry| {
             let Entry { key, value, lifetime } = entry.clone();

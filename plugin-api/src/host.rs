@@ -5,15 +5,17 @@
 
 #[cfg(target_family = "wasm")]
 pub(crate) use crate::component::host::{
-    Message, Part, Replacement, Splice, data_read, data_size, findings, header_fields, log, state_add, state_get,
-    state_put, state_remove,
+    Message, Part, Replacement, Splice, data_read, data_size, findings, header_fields, log, state_add, state_counters,
+    state_get, state_put, state_remove,
 };
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use crate::testing::host::{
     Message, Part, Replacement, Splice, data_read, data_size, findings, header_fields, log,
 };
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use crate::testing::state::{add as state_add, get as state_get, put as state_put, remove as state_remove};
+pub(crate) use crate::testing::state::{
+    add as state_add, counters as state_counters, get as state_get, put as state_put, remove as state_remove,
+};
 
 /// The most octets that one call reads or writes.
 pub(crate) const CHUNK: u32 = 65_536;

@@ -100,6 +100,20 @@ pub fn counts<K: Into<Vec<u8>>>(scope: Scope, keys: impl IntoIterator<Item = K>)
     Ok(get(scope, keys)?.into_iter().map(count).collect())
 }
 
+/// The counters under the keys that are these numbers' eight octets, little-endian; in their order, 0 where there is nothing, or
+/// no counter. What asks for hundreds of counters for a message asks so: a key costs a tenth of what it costs [`counts`].
+///
+/// # Errors
+///
+/// [`Problem`].
+pub fn counters(scope: Scope, keys: &[u64]) -> Result<Vec<i64>, Problem> {
+    let mut counters = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(KEYS) {
+        counters.append(&mut host::state_counters(scope, keys)?);
+    }
+    Ok(counters)
+}
+
 /// Puts values in place of those that are there.
 ///
 /// # Errors

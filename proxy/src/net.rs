@@ -21,7 +21,6 @@ mod reach;
 mod server_tls;
 mod stream;
 mod tls;
-mod within;
 
 pub use alarm::Alarm;
 pub use authority::{AuthorityError, OwnCertificate, own_certificate};
@@ -45,4 +44,3 @@ pub use proxy_protocol::{
 pub use reach::{Chosen, Forbidden, OwnAddresses};
 pub use server_tls::{AcceptError, MakingTls, ServerTls};
 pub use stream::Stream;
-pub use within::within;

@@ -25,7 +25,7 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 
-use crate::pop3::{Command, CommandError, LineFault, Secret, Stamp, Status, line_limit, sasl};
+use crate::pop3::{Command, CommandError, LineFault, Secret, Shape, Stamp, Status, line_limit, sasl};
 
 use authorization::Authorization;
 pub use capabilities::{Standing, offered_capabilities};
@@ -96,13 +96,14 @@ enum Phase {
 #[derive(Debug)]
 pub struct Session {
     policy: Policy,
-    fetch: FetchPolicy,
+    /// Where filters want to see the user's mail; elsewhere nothing of it matters.
+    fetch: Lazy<FetchPolicy>,
     phase: Phase,
     /// It has been in its transaction state; what is still to be answered at the end belongs there.
     admitted: bool,
     secure: bool,
     /// Credentials that wait for [`Event::Connected`] or [`Event::Verified`].
-    pending: Option<Credentials>,
+    pending: Option<Box<Credentials>>,
     /// The reply to the login that waits for [`Event::Admitted`].
     welcome: Bytes,
     /// The upstream's greeting has a timestamp for APOP of the client's own.
@@ -131,6 +132,9 @@ pub struct Session {
 /// The maildrop of a session that has found nothing out about it.
 static UNTOUCHED: LazyLock<Maildrop> = LazyLock::new(Maildrop::default);
 
+/// How messages are fetched that nobody looks at.
+static UNFILTERED: LazyLock<FetchPolicy> = LazyLock::new(FetchPolicy::default);
+
 type Effects = Vec<Effect>;
 
 impl Session {
@@ -140,7 +144,7 @@ impl Session {
         Self {
             secure: policy.implicit_tls,
             policy,
-            fetch: FetchPolicy::default(),
+            fetch: Lazy::new(&UNFILTERED),
             phase: Phase::Connecting,
             admitted: false,
             pending: None,
@@ -347,13 +351,18 @@ fn client(reply: impl Into<String>) -> Effect {
 }
 
 /// A line to the upstream.
-fn upstream(line: impl AsRef<[u8]>) -> Effect {
-    Effect::Upstream(Secret::new(line.as_ref().to_vec()))
+fn upstream(line: impl Into<Vec<u8>>) -> Effect {
+    Effect::Upstream(Secret::new(line.into()))
 }
 
 /// A command to the upstream and the wait for its reply.
-fn ask(line: impl AsRef<[u8]>, purpose: Purpose) -> Effects {
+fn ask(line: impl Into<Vec<u8>>, purpose: Purpose) -> Effects {
     vec![upstream(line), Effect::Job(Job::Reply(purpose))]
+}
+
+/// A command to the upstream whose reply is the client's as it comes.
+fn pass(line: impl Into<Vec<u8>>, shape: Shape) -> Effects {
+    vec![upstream(line), Effect::Job(Job::Pass(shape))]
 }
 
 #[cfg(test)]

@@ -78,6 +78,12 @@ pub(crate) fn get(scope: Scope, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>
     Ok(STATE.with_borrow(|state| keys.iter().map(|key| state.there.get(key).cloned()).collect()))
 }
 
+pub(crate) fn counters(scope: Scope, keys: &[u64]) -> Result<Vec<i64>, Problem> {
+    let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.to_le_bytes().to_vec()).collect();
+    let count = |value: Option<Vec<u8>>| value.and_then(|value| value.try_into().ok()).map_or(0, i64::from_le_bytes);
+    Ok(get(scope, &keys)?.into_iter().map(count).collect())
+}
+
 pub(crate) fn put(scope: Scope, entries: &[Entry]) -> Result<(), Problem> {
     if entries.iter().any(|entry| entry.value.len() > VALUE_MAX) {
         return Err(Problem::Refused(format!("a value has at most {VALUE_MAX} octets")));

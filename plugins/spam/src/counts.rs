@@ -89,9 +89,10 @@ pub struct InState;
 
 impl Counters for InState {
     fn read(&self, scope: Scope, tokens: &[u64]) -> Result<Learned, Failure> {
-        let mut counts = state::counts(scope, keys(tokens))?.into_iter().map(Counts::unpack);
-        let totals = counts.next().unwrap_or_default();
-        Ok(Learned { totals, tokens: counts.collect() })
+        let totals = state::counts(scope, [TOTALS])?.into_iter().next().map(Counts::unpack).unwrap_or_default();
+        // Where nothing was learned, nothing need be asked.
+        let counts = if totals.is_zero() { vec![0; tokens.len()] } else { state::counters(scope, tokens)? };
+        Ok(Learned { totals, tokens: counts.into_iter().map(Counts::unpack).collect() })
     }
 
     fn add(&self, scope: Scope, tokens: &[u64], delta: i64) -> Result<(), Failure> {

@@ -3,7 +3,9 @@
 //! A timer that is set and cleared for each command costs more than all else that a command costs here. This one stays set:
 //! when it rings for a time that has moved on meanwhile, it is set again, and nobody hears of it.
 
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -15,19 +17,24 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// Waits until this time has come. Cancellation-safe.
-    pub async fn at(&mut self, due: Instant) {
+    /// Whether this time has come; if not, `context` is woken then.
+    pub fn poll_at(&mut self, context: &mut Context<'_>, due: Instant) -> Poll<()> {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
         if timer.is_elapsed() || timer.deadline() > due {
             timer.as_mut().reset(due);
         }
         loop {
-            timer.as_mut().await;
+            ready!(timer.as_mut().poll(context));
             if timer.deadline() >= due {
-                return;
+                return Poll::Ready(());
             }
             timer.as_mut().reset(due);
         }
+    }
+
+    /// Waits until this time has come. Cancellation-safe.
+    pub async fn at(&mut self, due: Instant) {
+        poll_fn(|context| self.poll_at(context, due)).await;
     }
 
     /// Waits for so long, from the moment on when this is looked at first. Cancellation-safe.

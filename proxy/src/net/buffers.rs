@@ -38,6 +38,10 @@ pub fn make_room(buffer: &mut BytesMut, room: usize) {
     if needed > LARGE {
         return buffer.reserve(room);
     }
+    if buffer.capacity() == 0 {
+        *buffer = taken(needed);
+        return;
+    }
     let mut other = taken(needed);
     other.extend_from_slice(buffer);
     hand_on(&mut mem::replace(buffer, other));

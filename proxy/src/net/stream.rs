@@ -6,7 +6,7 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -97,20 +97,36 @@ impl Stream {
         self.tcp().local_addr()
     }
 
-    /// Waits until a read may give something, without a buffer being held meanwhile. Cancellation-safe.
+    /// Whether a read may give something; if not, `context` is woken then. So a buffer need be there for the read alone.
     ///
-    /// May return early: what came can be TLS's own, with nothing in it for the reader.
+    /// May be ready early: what came can be TLS's own, with nothing in it for the reader.
     ///
     /// # Errors
     ///
     /// When the connection is broken.
-    pub async fn readable(&mut self) -> io::Result<()> {
+    pub fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let has_input = match &mut self.0 {
             Layer::Clear(_) => false,
             Layer::Encrypted(tls) => has_plaintext(tls),
             Layer::TowardsServer(tls) => tls.has_input(),
         };
-        if has_input { Ok(()) } else { self.tcp().readable().await }
+        if has_input { Poll::Ready(Ok(())) } else { self.tcp().poll_read_ready(context) }
+    }
+
+    /// Reads what lies ready, without waiting; none if nothing does.
+    pub fn read_ready(&mut self, octets: &mut [u8]) -> Option<io::Result<usize>> {
+        if let Layer::Clear(tcp) = &self.0 {
+            let read = tcp.try_read(octets);
+            return read.map_or_else(
+                |error| (error.kind() != io::ErrorKind::WouldBlock).then_some(Err(error)),
+                |count| Some(Ok(count)),
+            );
+        }
+        let mut buffer = ReadBuf::new(octets);
+        match Pin::new(self).poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer) {
+            Poll::Pending => None,
+            Poll::Ready(result) => Some(result.map(|()| buffer.filled().len())),
+        }
     }
 
     /// The host name that the client of an encrypted connection has asked for (SNI, RFC 6066 section 3), in small letters.

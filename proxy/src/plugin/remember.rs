@@ -114,6 +114,15 @@ impl Memory {
         Ok(values)
     }
 
+    /// The counters under the keys that are these numbers.
+    pub(super) async fn counters(&self, scope: Scope, keys: &[u64]) -> Result<Vec<i64>, Problem> {
+        let (state, owner) = self.owner(scope)?;
+        if keys.len() > KEYS_MAX {
+            return Err(too_many(keys.len()));
+        }
+        state.counters(owner, keys, self.patience).await.map_err(|error| problem(&error))
+    }
+
     /// Puts values; each with its key and its lifetime in seconds.
     pub(super) fn put(&mut self, scope: Scope, entries: Vec<(Vec<u8>, Vec<u8>, Option<u64>)>) -> Result<(), Problem> {
         if let Some((_, value, _)) = entries.iter().find(|(_, value, _)| value.len() > VALUE_MAX) {
@@ -202,7 +211,7 @@ impl Memory {
 fn check<'a>(items: impl ExactSizeIterator<Item = (&'a [u8], usize)>) -> Result<usize, Problem> {
     let count = items.len();
     if count > KEYS_MAX {
-        return Err(Problem::Refused(format!("a call takes at most {KEYS_MAX} keys, not {count}")));
+        return Err(too_many(count));
     }
     let mut octets = 0;
     for (key, value) in items {
@@ -215,6 +224,10 @@ fn check<'a>(items: impl ExactSizeIterator<Item = (&'a [u8], usize)>) -> Result<
         return Err(Problem::Refused(format!("a call takes at most {OCTETS_MAX} octets, not {octets}")));
     }
     Ok(octets)
+}
+
+fn too_many(keys: usize) -> Problem {
+    Problem::Refused(format!("a call takes at most {KEYS_MAX} keys, not {keys}"))
 }
 
 fn problem(error: &StateError) -> Problem {

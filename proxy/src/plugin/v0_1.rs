@@ -43,6 +43,7 @@ mod bindings {
             "popgate:filter/mail.[method]message.remove-part": async | trappable,
             "popgate:filter/mail.[method]content.read": async | trappable,
             "popgate:filter/state.get": async | trappable,
+            "popgate:filter/state.counters": async | trappable,
             default: trappable,
         },
         exports: { default: async },
@@ -429,6 +430,11 @@ impl state::Host for Host {
     async fn get(&mut self, scope: state::Scope, keys: Vec<Vec<u8>>) -> Remembered<Vec<Option<Vec<u8>>>> {
         let scope = scope.into();
         Ok(self.recalling(scope, keys.len())?.get(scope, &keys).await.map_err(Into::into))
+    }
+
+    async fn counters(&mut self, scope: state::Scope, keys: Vec<u64>) -> Remembered<Vec<i64>> {
+        let scope = scope.into();
+        Ok(self.recalling(scope, keys.len())?.counters(scope, &keys).await.map_err(Into::into))
     }
 
     fn put(&mut self, scope: state::Scope, entries: Vec<state::Entry>) -> Remembered<()> {

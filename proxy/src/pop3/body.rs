@@ -139,6 +139,23 @@ impl Encoder {
         };
     }
 
+    /// Takes the next octets of the message if they need no stuffing: they go out as they are then. If they do, nothing has
+    /// happened.
+    pub fn passes(&mut self, input: &[u8]) -> bool {
+        let Some(last) = input.last() else { return true };
+        let before = |at: usize| match at {
+            0 => self.tail,
+            1 => [self.tail[1], input[0]],
+            _ => [input[at - 2], input[at - 1]],
+        };
+        let passes = memchr::memchr_iter(b'.', input).all(|at| before(at) != *b"\r\n");
+        if passes {
+            self.tail = [input.len().checked_sub(2).map_or(self.tail[1], |at| input[at]), *last];
+            self.empty = false;
+        }
+        passes
+    }
+
     /// What has to follow the last octet of the message: its missing CRLF, and the terminator.
     #[must_use]
     pub fn finish(self) -> &'static [u8] {
@@ -208,12 +225,19 @@ mod tests {
     fn encodes_the_same_however_the_message_is_split() {
         for (wire, message) in BODIES {
             for cut in 0..=message.len() {
-                let (mut encoder, mut out) = (Encoder::default(), Vec::new());
                 let (head, tail) = message.as_bytes().split_at(cut);
-                encoder.encode(head, |piece| out.extend_from_slice(piece));
-                encoder.encode(tail, |piece| out.extend_from_slice(piece));
-                out.extend_from_slice(encoder.finish());
-                assert_eq!(out, wire.as_bytes(), "{message:?} cut at {cut}");
+                for whole in [false, true] {
+                    let (mut encoder, mut out) = (Encoder::default(), Vec::new());
+                    for half in [head, tail] {
+                        if whole && encoder.passes(half) {
+                            out.extend_from_slice(half);
+                        } else {
+                            encoder.encode(half, |piece| out.extend_from_slice(piece));
+                        }
+                    }
+                    out.extend_from_slice(encoder.finish());
+                    assert_eq!(out, wire.as_bytes(), "{message:?} cut at {cut}");
+                }
             }
         }
     }

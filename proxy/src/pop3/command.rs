@@ -67,6 +67,9 @@ pub enum Command {
     },
 }
 
+/// The octets of the longest verb: XSENDER.
+const LONGEST_VERB: usize = 7;
+
 /// In which state a command is allowed (RFC 1939 section 3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum State {
@@ -129,14 +132,17 @@ impl Command {
             Some(at) => (&line[..at], Some(&line[at + 1..])),
             None => (line, None),
         };
-        let upper = verb.to_ascii_uppercase();
+        let mut upper = [0; LONGEST_VERB];
+        let upper = upper.get_mut(..verb.len()).ok_or(CommandError::Unknown)?;
+        upper.copy_from_slice(verb);
+        upper.make_ascii_uppercase();
         if upper == b"PASS" {
             // Blanks belong to the password (RFC 1939 section 7).
             return rest.map(|secret| Self::Pass(Secret::new(secret.to_vec()))).ok_or(CommandError::Arguments);
         }
         let rest = rest.unwrap_or_default().trim_ascii();
         let words = Words(rest);
-        match upper.as_slice() {
+        match &*upper {
             b"" => Err(CommandError::Empty),
             b"APOP" => words
                 .pair()
@@ -157,7 +163,7 @@ impl Command {
             b"USER" if rest.is_empty() => Err(CommandError::Arguments),
             b"USER" => Ok(Self::User(rest.to_vec())),
             _ => {
-                let extension = Extension::of(&upper, rest).ok_or(CommandError::Unknown)?;
+                let extension = Extension::of(upper, rest).ok_or(CommandError::Unknown)?;
                 Ok(Self::Extension { line: line.trim_ascii_end().to_vec(), extension })
             }
         }

@@ -1,6 +1,6 @@
 //! Status lines of the server.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 /// The longest reply line that is accepted, CRLF included, in octets. RFC 2449 section 4 asks servers for 512.
 pub const MAX_REPLY_LINE: usize = 8192;
@@ -50,10 +50,20 @@ impl Status {
     /// The line as the client gets it: control characters removed, an error's text bounded, CRLF behind it.
     #[must_use]
     pub fn relayed(&self) -> Bytes {
+        let mut line = BytesMut::with_capacity(self.line.len() + 2);
+        self.relay(&mut line);
+        line.freeze()
+    }
+
+    /// Writes [`Self::relayed`] behind other output.
+    pub fn relay(&self, output: &mut BytesMut) {
         let limit = if self.ok { MAX_REPLY_LINE } else { MAX_ERROR_TEXT };
-        let mut line = clean(&self.line, limit);
-        line.extend_from_slice(b"\r\n");
-        line.into()
+        if self.line.iter().any(u8::is_ascii_control) {
+            output.extend_from_slice(&clean(&self.line, limit));
+        } else {
+            output.extend_from_slice(&self.line[..self.line.len().min(limit)]);
+        }
+        output.extend_from_slice(b"\r\n");
     }
 }
 

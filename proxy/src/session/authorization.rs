@@ -7,8 +7,8 @@ use super::login::REFUSED;
 use super::prefetch::Prefetch;
 use super::prompt::Answered;
 use super::scheme::EXTERNAL;
-use super::{Credentials, Effect, Effects, Job, Phase, Prompt, Purpose, REFUSALS, Scheme, Session, ask, client};
-use crate::pop3::{Command, Extension, MAX_GREETING, Secret, Stamp, State, Status, clean, sasl, timestamp};
+use super::{Credentials, Effect, Effects, Job, Phase, Prompt, Purpose, REFUSALS, Scheme, Session, ask, client, pass};
+use crate::pop3::{Command, MAX_GREETING, Secret, Stamp, State, Status, clean, sasl, timestamp};
 
 /// What was said before a login; nothing of it outlives STLS.
 #[derive(Debug, Default)]
@@ -70,16 +70,9 @@ impl Session {
                 self.credential(command)
             }
             Command::Extension { line, extension } if fixed && extension.state != State::Transaction => {
-                ask(line, Self::extension_purpose(extension))
+                pass(line, extension.shape)
             }
             _ => self.bad("log in first".into()),
-        }
-    }
-
-    pub(super) fn extension_purpose(extension: Extension) -> Purpose {
-        match extension.shape {
-            crate::pop3::Shape::Single => Purpose::Single,
-            crate::pop3::Shape::Multi => Purpose::Multi,
         }
     }
 
@@ -209,7 +202,9 @@ impl Session {
             self.maildrop.note_sizes();
             self.prefetch = Some(Box::new(Prefetch::new(messages, octets)));
         }
-        self.fetch = fetch;
+        if fetch.filtered {
+            *self.fetch = fetch;
+        }
         self.phase = Phase::Transaction;
         self.admitted = true;
         self.bad = 0;

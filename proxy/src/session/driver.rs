@@ -22,13 +22,15 @@ mod stash;
 mod stls;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{Effect, Event, Job, Policy, Session};
@@ -202,7 +204,7 @@ pub fn serve(services: Arc<Services>, arrival: Arrival) -> impl Future<Output = 
         user: None,
         permit: None,
         selection: Selection::default(),
-        kept: HashMap::new(),
+        kept: None,
         stash: None,
         examined: None,
         memory: None,
@@ -210,6 +212,7 @@ pub fn serve(services: Arc<Services>, arrival: Arrival) -> impl Future<Output = 
         mid_reply: false,
         pace: Pace::default(),
         deadline: started + services.times.login,
+        alarm: net::Alarm::default(),
         active: false,
         totals: Totals::default(),
         counted: arrival.counted,
@@ -246,7 +249,9 @@ struct Driver {
     user: Option<Vec<u8>>,
     permit: Option<net::UserPermit>,
     selection: Selection,
-    kept: HashMap<MessageNumber, Kept>,
+    /// What messages came to, for TOP and RETR to agree.
+    #[expect(clippy::box_collection, reason = "most sessions keep nothing, and one at rest is small")]
+    kept: Option<Box<HashMap<MessageNumber, Kept>>>,
     /// Messages that were read ahead, as they came.
     #[expect(clippy::box_collection, reason = "most sessions read nothing ahead, and one at rest is small")]
     stash: Option<Box<HashMap<MessageNumber, message::Message>>>,
@@ -261,6 +266,8 @@ struct Driver {
     /// Of the filters.
     pace: Pace,
     deadline: Instant,
+    /// For the deadline, as long as there is no upstream, which has one of its own.
+    alarm: net::Alarm,
     /// Something was done since the client was last waited for, which moves the deadline.
     active: bool,
     totals: Totals,
@@ -353,61 +360,59 @@ impl Driver {
             return Err(Break::Login);
         }
         match self.queue.pop_front() {
-            Some(effect) => self.execute(effect).await,
+            Some(Effect::Job(Job::Handshake)) => Ok(Step::Secure),
+            // What is waited for lives apart: a session at rest need not hold room for it.
+            Some(Effect::Job(job)) => Box::pin(self.work(job)).await.map(|()| Step::Next),
+            Some(effect) => {
+                let step = self.execute(effect)?;
+                self.client.send_batch().await?;
+                Ok(step)
+            }
             None if self.client.ended() => Ok(Step::End),
             None => self.rest().await,
         }
     }
 
-    async fn execute(&mut self, effect: Effect) -> Result<Step, Break> {
+    /// Does what takes no time.
+    fn execute(&mut self, effect: Effect) -> Result<Step, Break> {
         match effect {
-            Effect::Client(bytes) => {
-                self.client.queue(&bytes);
-                self.client.send_batch().await?;
-                Ok(Step::Next)
-            }
-            Effect::Job(Job::Handshake) => Ok(Step::Secure),
-            Effect::Job(job) => {
-                self.active = true;
-                if let Some(event) = self.job(job).await? {
-                    let effects = self.session.on(event);
-                    self.push(effects, true)?;
-                }
-                Ok(Step::Next)
-            }
-            Effect::Upstream(_) => Err(Break::OutOfStep("a command that was not sent")),
-            Effect::Warn(text) => {
-                warn!(upstream = self.server_name(), "{text}");
-                Ok(Step::Next)
-            }
-            Effect::Forget(number) => {
-                self.unstash(number);
-                Ok(Step::Next)
-            }
-            Effect::Close => Ok(Step::End),
-            Effect::Broken(reason) => Err(Break::OutOfStep(reason)),
+            Effect::Client(bytes) => self.client.queue(&bytes),
+            Effect::Warn(text) => warn!(upstream = self.server_name(), "{text}"),
+            Effect::Forget(number) => self.unstash(number),
+            Effect::Close => return Ok(Step::End),
+            Effect::Broken(reason) => return Err(Break::OutOfStep(reason)),
+            Effect::Upstream(_) => return Err(Break::OutOfStep("a command that was not sent")),
+            Effect::Job(_) => return Err(Break::OutOfStep("a job in the wrong place")),
         }
+        Ok(Step::Next)
     }
 
-    /// What is waited for lives apart: a session at rest need not hold room for it. What passes mail on is small enough for
-    /// the allocator to have room at hand.
-    async fn job(&mut self, job: Job) -> Result<Option<Event>, Break> {
+    /// Does a job and what follows from it.
+    async fn work(&mut self, job: Job) -> Result<(), Break> {
+        self.active = true;
         let reads_body = job.reads_body();
         let event = match job {
             Job::Reply(purpose) => {
-                let line = Box::pin(self.reply(&purpose)).await?;
+                let line = self.reply(&purpose).await?;
                 Some(Event::Reply(purpose, line))
             }
-            Job::Relay => {
-                Box::pin(self.relay()).await?;
+            Job::Pass(shape) => {
+                self.pass(shape).await?;
                 Some(Event::Relayed)
             }
+            // Apart once more: what passes mail on is small enough for the allocator to have room at hand.
             job => Box::pin(self.larger_job(job)).await?,
         };
         if let (true, Some(upstream)) = (reads_body, &mut self.upstream) {
             upstream.body_ended();
         }
-        Ok(event)
+        match event {
+            Some(event) => {
+                let effects = self.session.on(event);
+                self.push(effects, true)
+            }
+            None => Ok(()),
+        }
     }
 
     async fn larger_job(&mut self, job: Job) -> Result<Option<Event>, Break> {
@@ -433,7 +438,7 @@ impl Driver {
             Job::Recall(seen) => Box::pin(self.recall(seen)).await,
             Job::Released(id, extent) => Box::pin(self.released(&id, extent)).await?,
             Job::Discard { ids, reply } => Box::pin(self.discard(ids, reply)).await,
-            Job::Reply(_) | Job::Relay => return Err(Break::OutOfStep("a reply in the wrong place")),
+            Job::Reply(_) | Job::Pass(_) => return Err(Break::OutOfStep("a reply in the wrong place")),
             Job::Handshake => return Err(Break::OutOfStep("a handshake in the wrong place")),
         };
         Ok(Some(event))
@@ -454,24 +459,22 @@ impl Driver {
         let noop = self.upstream.as_ref().filter(|_| self.session.logged_in()).map(Connection::noop_due);
         let until = noop.map_or(self.deadline, |noop| noop.min(self.deadline));
         let ahead = self.session.expects_ahead().map(|most| usize::try_from(most).unwrap_or(usize::MAX));
-        let over = async {
-            match &mut self.upstream {
-                Some(upstream) => upstream.rest(ahead, until).await,
-                None => {
-                    Box::pin(sleep_until(until)).await;
-                    Ok(())
-                }
+        let over = poll_fn(|context| {
+            // What both sides wait in takes no room but what it stands on.
+            if let Poll::Ready(filled) = self.client.poll_fill(context) {
+                return Poll::Ready(filled.map(|()| false).map_err(Break::from));
             }
-        };
-        tokio::select! {
-            filled = self.client.fill() => filled?,
-            over = over => {
-                over?;
-                if until == self.deadline {
-                    return Err(if self.session.logged_in() { Break::Idle } else { Break::Login });
-                }
-                Box::pin(self.noop()).await?;
+            let over = match &mut self.upstream {
+                Some(upstream) => upstream.poll_rest(context, ahead, until).map_err(Break::from),
+                None => self.alarm.poll_at(context, until).map(Ok),
+            };
+            over.map_ok(|()| true)
+        });
+        if over.await? {
+            if until == self.deadline {
+                return Err(if self.session.logged_in() { Break::Idle } else { Break::Login });
             }
+            Box::pin(self.noop()).await?;
         }
         Ok(Step::Next)
     }

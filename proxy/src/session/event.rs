@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Exchange, Extent, Fetch, FetchPolicy, Hint, Listing, Login, Scheme, Seen};
-use crate::pop3::{Command, LineFault, MessageNumber, Secret, Status};
+use crate::pop3::{Command, LineFault, MessageNumber, Secret, Shape, Status};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub enum Event {
     Collected(Purpose, Vec<Bytes>),
     /// Everything before this command is done.
     Turn(Command),
-    /// A multi-line reply has been passed on.
+    /// A reply has been passed on.
     Relayed,
     /// A list has been read through.
     Listed(Listing),
@@ -134,8 +134,8 @@ pub enum Job {
     Reply(Purpose),
     /// Read the lines of a short multi-line reply: [`Event::Collected`].
     Collect(Purpose),
-    /// Pass the lines of a multi-line reply on as they are: [`Event::Relayed`].
-    Relay,
+    /// Pass the reply that answers a command on as it is: [`Event::Relayed`].
+    Pass(Shape),
     /// Read the lines of a list one by one, see [`super::Session::list_line`]: [`Event::Listed`].
     List(Listing),
     /// Read a message, filter it, send it: [`Event::Fetched`] or [`Event::NotFetched`].
@@ -172,7 +172,7 @@ impl Job {
     /// True if it reads the lines behind a status line of the upstream.
     #[must_use]
     pub fn reads_body(&self) -> bool {
-        let short = matches!(self, Self::Collect(_) | Self::Relay | Self::List(_));
+        let short = matches!(self, Self::Collect(_) | Self::List(_));
         short || matches!(self, Self::Fetch(_) | Self::Ahead(_) | Self::Peek(_) | Self::Stash { .. })
     }
 }
@@ -194,10 +194,6 @@ pub enum Purpose {
     Capa,
     /// CAPA for the client's AUTH without mechanism.
     Mechanisms,
-    /// A command whose reply of one line is passed on.
-    Single,
-    /// A command whose reply of many lines is passed on.
-    Multi,
     /// LIST or UIDL without argument, LIST in the place of STAT.
     List(Listing),
     /// LIST of one message.

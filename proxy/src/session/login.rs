@@ -48,7 +48,7 @@ impl Session {
             return self.log_in_with(credentials);
         }
         let user = credentials.user().to_vec();
-        self.pending = Some(credentials);
+        self.pending = Some(Box::new(credentials));
         vec![Effect::Job(Job::Connect(Some(user)))]
     }
 
@@ -62,7 +62,7 @@ impl Session {
         }
         self.log_in_with(match user {
             Some(user) => credentials.renamed(user),
-            None => credentials,
+            None => *credentials,
         })
     }
 
@@ -87,7 +87,7 @@ impl Session {
                     return self.penalty(format!("{REFUSED}\r\n").into());
                 }
                 let (user, password) = (plain.user.clone(), plain.password.clone());
-                self.pending = Some(Credentials::Password { plain, simple });
+                self.pending = Some(Box::new(Credentials::Password { plain, simple }));
                 vec![Effect::Job(Job::Verify { user, password })]
             }
             (Scheme::Relay | Scheme::Apop, Credentials::Certificate(_)) => {

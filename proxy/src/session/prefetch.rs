@@ -114,23 +114,23 @@ impl Session {
     }
 
     /// RETR of a message of the upstream: from what was read ahead, where it is there.
-    pub(super) fn retr_in_sequence(&mut self, number: MessageNumber, purpose: Purpose) -> Effects {
+    pub(super) fn retr_in_sequence(&mut self, number: MessageNumber, job: Job) -> Effects {
         let command = || upstream(format!("RETR {number}"));
-        let Some(prefetch) = &mut self.prefetch else { return vec![command(), Effect::Job(Job::Reply(purpose))] };
+        let Some(prefetch) = &mut self.prefetch else { return vec![command(), Effect::Job(job)] };
         prefetch.ordered = true;
         let follows = prefetch.last.is_some_and(|last| self.maildrop.next(last, prefetch.listed) == Some(number));
         prefetch.last = Some(number);
         let mut effects = Vec::new();
         let job = if prefetch.sent.front() == Some(&number) {
             prefetch.sent.pop_front();
-            Job::Reply(purpose)
+            job
         } else if let Some(at) = prefetch.stashed.iter().position(|stashed| *stashed == number) {
             prefetch.stashed.remove(at);
             Job::Stashed(self.fetch_of(number, Extent::Whole))
         } else {
             effects.push(command());
             effects.append(&mut self.give_back());
-            Job::Reply(purpose)
+            job
         };
         if follows && self.running == 0 && self.pipelining {
             effects.append(&mut self.ask_ahead(number));

@@ -1,7 +1,7 @@
 //! Commands for released messages, which the proxy answers itself, and extensions whose arguments are message numbers.
 
 use super::maildrop::Place;
-use super::{Effect, Effects, Extent, Job, Listing, Purpose, Session, ask, client};
+use super::{Effect, Effects, Extent, Job, Listing, Purpose, Session, client, upstream};
 use crate::pop3::{Command, Extension, MessageNumber, Status};
 
 impl Session {
@@ -45,24 +45,25 @@ impl Session {
     pub(super) fn numbered_extension(&self, number: MessageNumber, line: &[u8], extension: Extension) -> Effects {
         let end = line.iter().rposition(|&octet| octet == b' ').map_or(0, |at| at + 1);
         let line = [&line[..end], number.to_string().as_bytes()].concat();
-        ask(&line, self.extension_in_view(&line, extension))
+        let job = self.extension_in_view(&line, extension);
+        vec![upstream(line), Effect::Job(job)]
     }
 
     /// An extension for no message or all of them.
     pub(super) fn plain_extension(&self, line: &[u8], extension: Extension) -> Effects {
-        ask(line, self.extension_in_view(line, extension))
+        vec![upstream(line), Effect::Job(self.extension_in_view(line, extension))]
     }
 
-    fn extension_in_view(&self, line: &[u8], extension: Extension) -> Purpose {
+    fn extension_in_view(&self, line: &[u8], extension: Extension) -> Job {
         if self.maildrop.renumbers() {
             match line.split(|&octet| octet == b' ').next().map(<[u8]>::to_ascii_uppercase).as_deref() {
-                Some(b"LAST") => return Purpose::Last,
+                Some(b"LAST") => return Job::Reply(Purpose::Last),
                 // RFC 1082: every line begins with a message's number.
-                Some(b"XTND") => return Purpose::List(Listing::Numbered),
+                Some(b"XTND") => return Job::Reply(Purpose::List(Listing::Numbered)),
                 _ => {}
             }
         }
-        Self::extension_purpose(extension)
+        Job::Pass(extension.shape)
     }
 
     /// The reply to LAST, with the client's number.

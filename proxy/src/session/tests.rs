@@ -207,14 +207,13 @@ fn commands_go_ahead_only_where_the_upstream_pipelines_and_quit_never() {
     session.on(Event::Collected(purpose, vec!["PIPELINING".into()]));
     let first = say(&mut session, "RETR 1");
     let second = say(&mut session, "DELE 1");
-    assert_eq!(shown(&first), ["U: RETR 1", "J: Reply"]);
+    assert_eq!(shown(&first), ["U: RETR 1", "J: Pass"]);
     assert_eq!(shown(&second), ["U: DELE 1", "J: Reply"]);
     // QUIT keeps its place in the queue, behind replies of the proxy's own too: nothing may be committed before the
     // client has everything.
     let waiting = say(&mut session, "QUIT");
     assert_eq!(shown(&waiting), ["J: Turn"]);
     assert!(!session.takes_line());
-    assert_eq!(shown(&answer(&mut session, first, "+OK")), ["C: +OK", "J: Relay"]);
     assert!(session.on(Event::Relayed).is_empty());
     assert_eq!(shown(&answer(&mut session, second, "+OK gone")), ["C: +OK gone"]);
     let Some(Effect::Job(Job::Turn(command))) = waiting.into_iter().next() else { panic!("it does not wait") };
@@ -225,8 +224,8 @@ fn commands_go_ahead_only_where_the_upstream_pipelines_and_quit_never() {
 fn sizes_are_the_upstreams_until_a_message_was_filtered() {
     let mut session = logged_in(FetchPolicy { filtered: true, ..FetchPolicy::default() });
     let asked = say(&mut session, "STAT");
-    assert_eq!(shown(&asked)[0], "U: STAT");
-    answer(&mut session, asked, "+OK 2 300");
+    assert_eq!(shown(&asked), ["U: STAT", "J: Pass"]);
+    session.on(Event::Relayed);
     let asked = say(&mut session, "RETR 2");
     let effects = answer(&mut session, asked, "+OK 200 octets");
     assert_eq!(shown(&effects), ["J: Fetch"]);
@@ -255,7 +254,7 @@ fn top_of_a_filtered_message_fetches_it_whole_without_counting_as_delivered() {
 #[test]
 fn a_reply_that_is_none_breaks_the_session_off() {
     let mut session = logged_in(FetchPolicy::default());
-    let asked = say(&mut session, "NOOP");
+    let asked = say(&mut session, "DELE 1");
     assert_eq!(shown(&answer(&mut session, asked, "*OK")), ["broken: a reply that is neither +OK nor -ERR"]);
 }
 

@@ -1,8 +1,8 @@
 //! The TRANSACTION state (RFC 1939 section 5), and what the upstream says in it.
 
 use super::maildrop::Place;
-use super::{Effect, Effects, Extent, Job, Listing, Phase, Purpose, Session, TopBy, ask, client, upstream};
-use crate::pop3::{Command, EnvelopeReader, MessageNumber, State, Status};
+use super::{Effect, Effects, Extent, Job, Listing, Phase, Purpose, Session, TopBy, ask, client, pass, upstream};
+use crate::pop3::{Command, EnvelopeReader, MessageNumber, Shape, State, Status};
 
 /// As many lines as TOP can ask for everywhere: the whole message, without being counted as delivered.
 pub(super) const ALL_LINES: u64 = 2_147_483_647;
@@ -48,7 +48,7 @@ impl Session {
             Command::Retr(_) => self.retr(number),
             Command::Top { lines, .. } => self.top(number, lines),
             Command::Envelope(_) if self.fetch.filtered => ask(format!("*ENV {number}"), envelope_of(number, true)),
-            Command::Envelope(_) => ask(format!("*ENV {number}"), Purpose::Multi),
+            Command::Envelope(_) => pass(format!("*ENV {number}"), Shape::Multi),
             Command::Dele(_) => self.dele(number),
             Command::Extension { line, extension } => self.numbered_extension(number, &line, extension),
             _ => self.bad("not after login".into()),
@@ -61,15 +61,15 @@ impl Session {
             Command::Stat if self.maildrop.differs() => {
                 ask("LIST", Purpose::List(Listing::Sum { messages: 0, octets: 0 }))
             }
-            Command::Stat | Command::Noop => ask(line, Purpose::Single),
+            Command::Stat | Command::Noop => pass(line, Shape::Single),
             Command::List(_) if self.maildrop.differs() || self.prefetch.is_some() => {
                 ask(line, Purpose::List(Listing::Sizes))
             }
-            Command::List(_) => ask(line, Purpose::Multi),
+            Command::List(_) => pass(line, Shape::Multi),
             Command::Uidl(_) if self.fetch.filtered || self.maildrop.renumbers() => {
                 ask(line, Purpose::List(Listing::Uidls))
             }
-            Command::Uidl(_) => ask(line, Purpose::Multi),
+            Command::Uidl(_) => pass(line, Shape::Multi),
             Command::Rset => self.ask_with_nothing_ahead(line, Purpose::Rset),
             Command::Quit => {
                 self.phase = Phase::Closing;
@@ -98,13 +98,13 @@ impl Session {
 
     fn retr(&mut self, number: MessageNumber) -> Effects {
         if !self.fetch.filtered {
-            return self.retr_in_sequence(number, Purpose::Multi);
+            return self.retr_in_sequence(number, Job::Pass(Shape::Multi));
         }
         if self.fetch.retr_once && self.maildrop.is_kept(number) {
             return vec![Effect::Job(Job::Kept(number, Extent::Whole))];
         }
         let fetch = self.fetch_of(number, Extent::Whole);
-        self.retr_in_sequence(number, Purpose::Fetch(fetch))
+        self.retr_in_sequence(number, Job::Reply(Purpose::Fetch(fetch)))
     }
 
     /// A command behind which nothing is wanted that was read ahead.
@@ -118,7 +118,7 @@ impl Session {
     fn top(&mut self, number: MessageNumber, lines: u64) -> Effects {
         let extent = Extent::Top(lines);
         if !self.fetch.filtered {
-            return ask(format!("TOP {number} {lines}"), Purpose::Multi);
+            return pass(format!("TOP {number} {lines}"), Shape::Multi);
         }
         if self.maildrop.is_kept(number) {
             return vec![Effect::Job(Job::Kept(number, extent))];
@@ -158,7 +158,6 @@ impl Session {
             };
         }
         match purpose {
-            Purpose::Multi => vec![relayed(), Effect::Job(Job::Relay)],
             Purpose::List(listing) if !listing.is_shown() => list(listing),
             // The status line tells messages and octets too, as a rule; those of the upstream.
             Purpose::List(Listing::Sizes) => {

@@ -215,6 +215,21 @@ impl State {
         Ok(found.into_iter().map(value).collect())
     }
 
+    /// The counters under the keys that are these numbers' eight octets, little-endian; 0 where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::get`].
+    pub async fn counters(&self, owner: &Owner, keys: &[u64], patience: Duration) -> Result<Vec<i64>, StateError> {
+        let (scope, seen) = self.seen(owner, patience).await?;
+        if let Some(counters) = scope.counters(&seen, keys, now()) {
+            return Ok(counters);
+        }
+        let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.to_le_bytes().to_vec()).collect();
+        let values = self.get(owner, &keys, patience).await?;
+        Ok(values.into_iter().map(|value| value.map_or(0, |value| count(&value))).collect())
+    }
+
     /// The number of a scope and its generation, which changes with each commit; none if nothing was ever committed.
     ///
     /// What other processes have written within the last second may be missing.
@@ -338,6 +353,11 @@ async fn sweep(state: Weak<Inner>) {
             tracing::warn!(%error, "what is in the history for too long can't be removed");
         }
     }
+}
+
+/// The counter that a value is; 0 if it is none.
+fn count(value: &[u8]) -> i64 {
+    value.try_into().map_or(0, i64::from_le_bytes)
 }
 
 /// Seconds since 1970.

@@ -1,15 +1,18 @@
 //! A conversation with a server: commands out, replies in, nothing that was not asked for.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memmem;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 use zeroize::Zeroize;
 
-use crate::net::{Alarm, LARGE, Stream, UpstreamPermit, hand_on, make_room, within};
+use crate::net::{Alarm, LARGE, Stream, UpstreamPermit, hand_on, make_room};
 use crate::pop3::{MAX_GREETING, MAX_REPLY_LINE, sasl};
 
 /// The longest challenge: the token, and what a line has around it.
@@ -157,26 +160,34 @@ impl Connection {
         if self.output.is_empty() && !self.unflushed {
             return Ok(());
         }
-        within(self.stall, self.send()).await.map_err(|_| Fault::Stalled(self.stall))??;
+        let mut due = None;
+        poll_fn(|context| {
+            if let Poll::Ready(sent) = self.poll_send(context) {
+                return Poll::Ready(sent.map_err(Fault::Io));
+            }
+            let due = *due.get_or_insert_with(|| Instant::now() + self.stall);
+            self.alarm.poll_at(context, due).map(|()| Err(Fault::Stalled(self.stall)))
+        })
+        .await?;
         hand_on(&mut self.output);
         self.moved = Instant::now();
         Ok(())
     }
 
-    async fn send(&mut self) -> io::Result<()> {
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.unflushed = true;
         while !self.output.is_empty() {
-            let count = self.stream.write(&self.output).await?;
+            let count = ready!(Pin::new(&mut self.stream).poll_write(context, &self.output))?;
             if count == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             // It may have carried a password.
             self.output[..count].zeroize();
             self.output.advance(count);
         }
-        self.stream.flush().await?;
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
         self.unflushed = false;
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
     /// When the server has been silent for so long that it is due a NOOP.
@@ -299,12 +310,16 @@ impl Connection {
     ///
     /// When the server goes away or sends nothing for too long.
     pub async fn fill(&mut self) -> Result<usize, Fault> {
-        let Self { stream, input, moved, alarm, stall, .. } = self;
-        tokio::select! {
-            biased;
-            more = more(stream, input, moved) => more,
-            () = alarm.after(*stall) => Err(Fault::Stalled(*stall)),
-        }
+        let mut due = None;
+        poll_fn(|context| {
+            if let Poll::Ready(more) = self.poll_more(context) {
+                return Poll::Ready(more);
+            }
+            // The clock is asked where there is a wait, and once.
+            let due = *due.get_or_insert_with(|| Instant::now() + self.stall);
+            self.alarm.poll_at(context, due).map(|()| Err(Fault::Stalled(self.stall)))
+        })
+        .await
     }
 
     /// Waits for more octets, however long nothing comes. Cancellation-safe.
@@ -313,33 +328,74 @@ impl Connection {
     ///
     /// When the server goes away.
     pub async fn more(&mut self) -> Result<usize, Fault> {
-        more(&mut self.stream, &mut self.input, &mut self.moved).await
+        poll_fn(|context| self.poll_more(context)).await
+    }
+
+    /// Takes in what has come. A connection that waits for octets needs no buffer for them; all that wait share one that the
+    /// processor has at hand.
+    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<Result<usize, Fault>> {
+        ready!(self.stream.poll_readable(context))?;
+        make_room(&mut self.input, LARGE);
+        match ready!(pin!(self.stream.read_buf(&mut self.input)).poll(context))? {
+            0 => Poll::Ready(Err(Fault::Closed)),
+            count => {
+                self.moved = Instant::now();
+                Poll::Ready(Ok(count))
+            }
+        }
     }
 
     /// While there is nothing to do, until this time: what was asked for is taken in, up to so many octets and a piece more;
-    /// where nothing was, the server must be silent. Cancellation-safe.
+    /// where nothing was, the server must be silent.
     ///
     /// # Errors
     ///
     /// When the server goes away, or speaks without being asked.
-    pub async fn rest(&mut self, asked_for: Option<usize>, until: Instant) -> Result<(), Fault> {
-        let Self { stream, input, moved, alarm, .. } = self;
-        let fault = async {
-            match asked_for {
-                Some(most) => take_in(stream, input, moved, most).await,
-                None => disturbance(stream, input).await,
+    pub fn poll_rest(
+        &mut self,
+        context: &mut Context<'_>,
+        asked_for: Option<usize>,
+        until: Instant,
+    ) -> Poll<Result<(), Fault>> {
+        match asked_for {
+            Some(most) => {
+                while self.input.len() < most {
+                    match self.poll_more(context) {
+                        Poll::Ready(more) => more?,
+                        Poll::Pending => break,
+                    };
+                }
             }
-        };
-        tokio::select! {
-            fault = fault => Err(fault),
-            () = alarm.at(until) => Ok(()),
+            None => {
+                if let Poll::Ready(fault) = self.poll_disturbance(context) {
+                    return Poll::Ready(Err(fault));
+                }
+            }
+        }
+        self.alarm.poll_at(context, until).map(Ok)
+    }
+
+    /// Whether the server does what it must not do now: speaks or leaves.
+    fn poll_disturbance(&mut self, context: &mut Context<'_>) -> Poll<Fault> {
+        if !self.input.is_empty() {
+            return Poll::Ready(Fault::Unasked);
+        }
+        if self.input.capacity() > 0 {
+            hand_on(&mut self.input);
+        }
+        let mut octet = [0; 1];
+        let mut buffer = ReadBuf::new(&mut octet);
+        match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
+            Ok(()) if buffer.filled().is_empty() => Poll::Ready(Fault::Closed),
+            Ok(()) => Poll::Ready(Fault::Unasked),
+            Err(error) => Poll::Ready(Fault::Io(error)),
         }
     }
 
     /// Whether octets lie ready that nobody has asked for.
     fn has_input(&mut self) -> Result<bool, Fault> {
         let mut octet = [0; 1];
-        match read_ready(&mut self.stream, &mut octet) {
+        match self.stream.read_ready(&mut octet) {
             None => Ok(false),
             Some(Ok(0)) => Err(Fault::Closed),
             Some(Ok(_)) => Ok(true),
@@ -359,56 +415,5 @@ impl Connection {
     /// Takes the right to the connection out, for the one that follows over the same stream.
     pub(super) fn take_permit(&mut self) -> Option<Box<UpstreamPermit>> {
         self.permit.take()
-    }
-}
-
-async fn more(stream: &mut Stream, input: &mut BytesMut, moved: &mut Instant) -> Result<usize, Fault> {
-    make_room(input, LARGE);
-    match stream.read_buf(input).await? {
-        0 => Err(Fault::Closed),
-        count => {
-            *moved = Instant::now();
-            Ok(count)
-        }
-    }
-}
-
-/// Takes octets in; returns only when the server is gone.
-async fn take_in(stream: &mut Stream, input: &mut BytesMut, moved: &mut Instant, most: usize) -> Fault {
-    while input.len() < most {
-        if let Err(fault) = more(stream, input, moved).await {
-            return fault;
-        }
-    }
-    std::future::pending().await
-}
-
-/// Waits until the server does what it must not do now: speaks or leaves.
-async fn disturbance(stream: &mut Stream, input: &mut BytesMut) -> Fault {
-    if !input.is_empty() {
-        return Fault::Unasked;
-    }
-    if input.capacity() > 0 {
-        hand_on(input);
-    }
-    let mut octet = [0; 1];
-    match stream.read(&mut octet).await {
-        Ok(0) => Fault::Closed,
-        Ok(_) => Fault::Unasked,
-        Err(error) => Fault::Io(error),
-    }
-}
-
-/// Reads what lies ready, without waiting.
-fn read_ready(stream: &mut Stream, octets: &mut [u8]) -> Option<io::Result<usize>> {
-    use std::pin::Pin;
-    use std::task::{Context, Poll, Waker};
-
-    use tokio::io::{AsyncRead, ReadBuf};
-
-    let mut buffer = ReadBuf::new(octets);
-    match Pin::new(stream).poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer) {
-        Poll::Pending => None,
-        Poll::Ready(result) => Some(result.map(|()| buffer.filled().len())),
     }
 }

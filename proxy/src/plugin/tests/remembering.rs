@@ -40,6 +40,7 @@ async fn without_grant_without_message_and_without_user_it_is_refused() {
     let key = [b"k".to_vec()];
     let none = Memory::new("f", None, Some(&facts(Some("alice"))), TIMEOUT);
     assert!(refusal(none.get(Scope::Shared, &key).await).contains("kv = true"));
+    assert!(refusal(none.counters(Scope::Shared, &[7]).await).contains("kv = true"));
     let configured = Memory::new("f", Some(&state), None, TIMEOUT);
     assert!(refusal(configured.get(Scope::Shared, &key).await).contains("`configure`"));
     let mut nobody = memory("f", &state, None);
@@ -62,6 +63,7 @@ async fn hostile_calls_are_refused_and_leave_nothing() {
         assert!(refusal(memory.get(Scope::User, &keys).await).contains(reason), "{reason}");
         assert!(refusal(memory.remove(Scope::User, keys)).contains(reason), "{reason}");
     }
+    assert!(refusal(memory.counters(Scope::User, &[7; 4_097]).await).contains("4096 keys"));
     let value = |octets| vec![(b"k".to_vec(), vec![0; octets], None)];
     assert!(refusal(memory.put(Scope::User, value(65_537))).contains("65536"));
     let many = (0..17).map(|n| (vec![n], vec![0; 65_536], None)).collect();

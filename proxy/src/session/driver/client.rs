@@ -1,14 +1,16 @@
 //! The client's connection: bounded input, batched output, deadlines.
 
-use std::future::pending;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout};
 
-use crate::net::{Opening, SMALL, Stranger, Stream, hand_on, make_room, within};
+use crate::net::{Alarm, Opening, SMALL, Stranger, Stream, hand_on, make_room};
 use crate::pop3::{LineReader, Next};
 
 /// Queued input of a client, in octets; what is above waits in the socket.
@@ -40,6 +42,9 @@ pub(super) struct Client {
     lines: LineReader,
     output: BytesMut,
     stall: Duration,
+    alarm: Alarm,
+    /// Octets have left since the alarm was set.
+    moved: bool,
     ended: bool,
 }
 
@@ -53,6 +58,8 @@ impl Client {
             lines: LineReader::default(),
             output: BytesMut::new(),
             stall,
+            alarm: Alarm::default(),
+            moved: false,
             ended: false,
         }
     }
@@ -106,34 +113,57 @@ impl Client {
         if self.input.is_empty() {
             return Next::More;
         }
-        let next = self.lines.next(&mut self.input, limit);
-        if self.input.is_empty() {
+        self.lines.next(&mut self.input, limit)
+    }
+
+    /// Leaves the buffer of the input to others, if nothing is in it and no line of it is in use any more.
+    pub(super) fn leave_input(&mut self) {
+        if self.input.is_empty() && self.input.capacity() > 0 {
             hand_on(&mut self.input);
         }
-        next
     }
 
     /// Waits for more input; returns at its end too, see [`Self::ended`]. Cancellation-safe.
     pub(super) async fn fill(&mut self) -> Result<(), Gone> {
+        poll_fn(|context| self.poll_fill(context)).await
+    }
+
+    /// Takes more input in, if there is some.
+    pub(super) fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Gone>> {
         // A connection at rest holds no buffer.
-        self.stream.readable().await?;
+        ready!(self.stream.poll_readable(context))?;
         make_room(&mut self.input, SMALL);
         let known = self.input.len();
-        if self.stream.read_buf(&mut self.input).await? == 0 {
+        if ready!(pin!(self.stream.read_buf(&mut self.input)).poll(context))? == 0 {
             self.ended = true;
         }
         // Before a line is made of it, which would be answered.
-        self.opening.feed(&self.input[known..]).map_or(Ok(()), |stranger| Err(Gone::Stranger(stranger)))
+        Poll::Ready(self.opening.feed(&self.input[known..]).map_or(Ok(()), |stranger| Err(Gone::Stranger(stranger))))
     }
 
     /// Takes input in while something else is waited for; returns only when the client is gone. Cancellation-safe.
     pub(super) async fn watch(&mut self) -> Gone {
+        poll_fn(|context| self.poll_watch(context)).await
+    }
+
+    /// Takes input in while something else is waited for; ready only when the client is gone.
+    pub(super) fn poll_watch(&mut self, context: &mut Context<'_>) -> Poll<Gone> {
         while !self.ended && self.input.len() < MAX_INPUT {
-            if let Err(gone) = self.fill().await {
-                return gone;
+            if let Err(gone) = ready!(self.poll_fill(context)) {
+                return Poll::Ready(gone);
             }
         }
-        pending().await
+        Poll::Pending
+    }
+
+    /// Reads and forgets; false at the end.
+    async fn stream_drained(&mut self) -> bool {
+        if poll_fn(|context| self.stream.poll_readable(context)).await.is_err() {
+            return false;
+        }
+        self.input.clear();
+        make_room(&mut self.input, SMALL);
+        matches!(self.stream.read_buf(&mut self.input).await, Ok(1..))
     }
 
     /// Queues octets.
@@ -142,8 +172,9 @@ impl Client {
         self.output.extend_from_slice(bytes);
     }
 
-    /// Queues octets through `write`.
-    pub(super) fn queue_with(&mut self, write: impl FnOnce(&mut BytesMut)) {
+    /// Queues so many octets, about, through `write`.
+    pub(super) fn queue_with(&mut self, room: usize, write: impl FnOnce(&mut BytesMut)) {
+        make_room(&mut self.output, room);
         write(&mut self.output);
     }
 
@@ -158,15 +189,69 @@ impl Client {
             self.queue(bytes);
             return self.send_batch().await;
         }
-        write_all(&mut self.stream, [&self.output, bytes], self.stall).await?;
-        self.output.clear();
-        Ok(())
+        let (mut sent, mut due) = (0, None);
+        poll_fn(|context| {
+            let written = self.poll_write(context, bytes, &mut sent);
+            self.in_time(context, written, &mut due)
+        })
+        .await
     }
 
     /// Sends what is queued.
     pub(super) async fn flush(&mut self) -> Result<(), Gone> {
-        self.write_queued().await?;
-        Ok(within(self.stall, self.stream.flush()).await.map_err(|_| Gone::Stalled(self.stall))??)
+        let mut due = None;
+        poll_fn(|context| {
+            let mut flushed = self.poll_write(context, &[], &mut 0);
+            if let Poll::Ready(Ok(())) = flushed {
+                // A connection at rest holds no buffer.
+                if self.output.capacity() > 0 {
+                    hand_on(&mut self.output);
+                }
+                flushed = Pin::new(&mut self.stream).poll_flush(context).map(|flushed| flushed.map_err(Gone::from));
+            }
+            self.in_time(context, flushed, &mut due)
+        })
+        .await
+    }
+
+    /// Writes what is queued and these octets, of which so many are `sent` already: a status line leaves with what stands behind
+    /// it, so that the client wakes up once, and TLS records are full.
+    fn poll_write(&mut self, context: &mut Context<'_>, octets: &[u8], sent: &mut usize) -> Poll<Result<(), Gone>> {
+        loop {
+            let rest = &octets[*sent..];
+            let stream = Pin::new(&mut self.stream);
+            let written = match (&self.output[..], rest) {
+                ([], []) => return Poll::Ready(Ok(())),
+                (queued, []) => stream.poll_write(context, queued),
+                ([], rest) => stream.poll_write(context, rest),
+                (queued, rest) => stream.poll_write_vectored(context, &[IoSlice::new(queued), IoSlice::new(rest)]),
+            };
+            let count = ready!(written)?;
+            if count == 0 {
+                return Poll::Ready(Err(Gone::Io(io::ErrorKind::WriteZero.into())));
+            }
+            self.moved = true;
+            let queued = count.min(self.output.len());
+            self.output.advance(queued);
+            *sent += count - queued;
+        }
+    }
+
+    /// Lets a client that takes nothing wait for so long and no longer.
+    fn in_time(
+        &mut self,
+        context: &mut Context<'_>,
+        sent: Poll<Result<(), Gone>>,
+        due: &mut Option<Instant>,
+    ) -> Poll<Result<(), Gone>> {
+        if sent.is_ready() {
+            return sent;
+        }
+        if std::mem::take(&mut self.moved) || due.is_none() {
+            *due = Some(Instant::now() + self.stall);
+        }
+        let due = due.unwrap_or_else(Instant::now);
+        self.alarm.poll_at(context, due).map(|()| Err(Gone::Stalled(self.stall)))
     }
 
     /// Ends the connection in order: what was sent arrives, even where the client has sent more than was read.
@@ -178,45 +263,12 @@ impl Client {
         let ending = async {
             if self.stream.shutdown().await.is_ok() {
                 // Closing with unread input would reset the connection, and the last reply with it.
-                let (mut octets, mut left) = (vec![0; 4096], 64);
-                while left > 0 && matches!(self.stream.read(&mut octets).await, Ok(1..)) {
+                let mut left = 64;
+                while left > 0 && self.stream_drained().await {
                     left -= 1;
                 }
             }
         };
         let _ = timeout(CLOSING, ending).await;
     }
-
-    async fn write_queued(&mut self) -> Result<(), Gone> {
-        if !self.output.is_empty() {
-            write_all(&mut self.stream, [&self.output, &[]], self.stall).await?;
-        }
-        // A connection at rest holds no buffer.
-        if self.output.capacity() > 0 {
-            hand_on(&mut self.output);
-        }
-        Ok(())
-    }
-}
-
-/// Writes one after the other, as long as something moves: a status line leaves with what stands behind it, so that the client
-/// wakes up once, and TLS records are full.
-async fn write_all(stream: &mut Stream, [mut first, mut second]: [&[u8]; 2], stall: Duration) -> Result<(), Gone> {
-    while !first.is_empty() || !second.is_empty() {
-        let slices = [IoSlice::new(first), IoSlice::new(second)];
-        let written = match (first, second) {
-            (first, []) => within(stall, stream.write(first)).await,
-            ([], second) => within(stall, stream.write(second)).await,
-            _ => within(stall, stream.write_vectored(&slices)).await,
-        };
-        match written.map_err(|_| Gone::Stalled(stall))?? {
-            0 => return Err(Gone::Io(io::ErrorKind::WriteZero.into())),
-            count => {
-                let behind = count.saturating_sub(first.len());
-                first = &first[count.min(first.len())..];
-                second = &second[behind..];
-            }
-        }
-    }
-    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use tracing::{Instrument, info, info_span, warn};
 
 use super::patience::Patience;
@@ -18,6 +19,8 @@ const SESSIONS: u32 = 2;
 const NOT_YET: &str = "-ERR [SYS/TEMP] the message could not be examined before, log in again";
 /// How much of a message is encoded between two looks at the client, in octets.
 const PIECE: usize = 64 * 1024;
+/// Octets that dot-stuffing adds to half of such a piece, as a rule at most.
+const STUFFING: usize = 1024;
 
 /// What has become of a message, for TOP and RETR to agree.
 pub(super) struct Kept {
@@ -89,7 +92,8 @@ impl Driver {
     ) -> Result<Event, Break> {
         let number = fetch.number;
         // RETR's octets are the truth: what TOP fetched counts only if it was the same.
-        let known = self.kept.remove(&number).filter(|kept| kept.original == original.sha256());
+        let known =
+            self.kept.as_mut().and_then(|kept| kept.remove(&number)).filter(|kept| kept.original == original.sha256());
         let was_kept = known.is_some();
         let result = match known {
             Some(kept) => kept.result,
@@ -125,7 +129,8 @@ impl Driver {
     pub(super) fn keep(&mut self, number: MessageNumber, original: &Message, result: Filtered) -> bool {
         let room = self.has_room(&result.message);
         if room {
-            self.kept.insert(number, Kept { original: original.sha256(), result });
+            let kept = Kept { original: original.sha256(), result };
+            self.kept.get_or_insert_default().insert(number, kept);
         }
         room
     }
@@ -139,7 +144,8 @@ impl Driver {
 
     /// Sends a message that is kept.
     pub(super) async fn kept(&mut self, number: MessageNumber, extent: Extent) -> Result<Event, Break> {
-        let Some(result) = self.kept.get(&number).map(|kept| kept.result.message.clone()) else {
+        let kept = self.kept.as_ref().and_then(|kept| kept.get(&number));
+        let Some(result) = kept.map(|kept| kept.result.message.clone()) else {
             return Ok(Event::NotFetched("-ERR [SYS/TEMP] the message is not at hand, try again".into()));
         };
         self.send_message(&result, extent, &Patience::without_signs()).await?;
@@ -147,7 +153,8 @@ impl Driver {
     }
 
     fn has_room(&self, message: &Message) -> bool {
-        let kept: u64 = self.kept.values().map(|kept| kept.result.message.len()).sum();
+        let kept = self.kept.iter().flat_map(|kept| kept.values());
+        let kept: u64 = kept.map(|kept| kept.result.message.len()).sum();
         kept.saturating_add(message.len()) <= self.services.kept_per_session
     }
 
@@ -311,8 +318,16 @@ impl Driver {
         for segment in message.segments() {
             let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(segment.len());
             for piece in segment[..wanted].chunks(PIECE) {
-                self.client.queue_with(|output| encoder.encode(piece, |octets| output.extend_from_slice(octets)));
-                self.send_batch().await?;
+                if encoder.passes(piece) {
+                    self.send_on(piece).await?;
+                    continue;
+                }
+                for piece in piece.chunks(PIECE / 2) {
+                    let stuff =
+                        |output: &mut BytesMut| encoder.encode(piece, |octets| output.extend_from_slice(octets));
+                    self.client.queue_with(piece.len() + STUFFING, stuff);
+                    self.send_batch().await?;
+                }
             }
             left -= wanted as u64;
         }

@@ -168,6 +168,12 @@ impl Driver {
         Ok(awake(upstream, client.send_batch()).await?)
     }
 
+    /// Sends octets to the client behind what is queued, however slowly the client takes them.
+    pub(super) async fn send_on(&mut self, octets: &[u8]) -> Result<(), Break> {
+        let Self { client, upstream, .. } = self;
+        Ok(awake(upstream, client.send(octets)).await?)
+    }
+
     /// Waits for octets of a message that comes in.
     pub(super) async fn fill_patiently(&mut self, patience: &mut Patience) -> Result<(), Break> {
         self.client.flush().await?;

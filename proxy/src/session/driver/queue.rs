@@ -24,6 +24,7 @@ impl Driver {
             let effects = self.session.on(Event::Line(line));
             self.push(effects, false)?;
         }
+        self.client.leave_input();
         Ok(())
     }
 
@@ -31,21 +32,26 @@ impl Driver {
     /// all that waits.
     pub(super) fn push(&mut self, effects: Vec<Effect>, front: bool) -> Result<(), Break> {
         let mut sent = Ok(());
-        let mut added = 0;
-        for effect in effects {
+        let mut rest = effects;
+        rest.retain(|effect| {
             match effect {
-                Effect::Upstream(line) => sent = sent.and_then(|()| self.send(&line)),
-                other => {
-                    // From now on, not from when the job is done: commands may be sent in between.
-                    if let (Effect::Job(job), Some(upstream)) = (&other, &mut self.upstream)
-                        && job.reads_body()
-                    {
+                Effect::Upstream(line) if sent.is_ok() => sent = self.send(line),
+                // From now on, not from when the job is done: commands may be sent in between.
+                Effect::Job(job) if job.reads_body() => {
+                    if let Some(upstream) = &mut self.upstream {
                         upstream.expect_body();
                     }
-                    self.queue.push_back(other);
-                    added += 1;
                 }
+                _ => {}
             }
+            !matches!(effect, Effect::Upstream(_))
+        });
+        let added = rest.len();
+        if self.queue.is_empty() {
+            // Where it is the only one, it is the queue.
+            self.queue = rest.into();
+        } else {
+            self.queue.extend(rest);
         }
         if front {
             self.queue.rotate_right(added);
@@ -71,7 +77,6 @@ impl Driver {
                 Effect::Job(job) => {
                     // Its status line has left.
                     self.mid_reply |= match job {
-                        Job::Relay => true,
                         Job::List(listing) => listing.is_shown(),
                         _ => false,
                     };

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{Break, Driver};
-use crate::pop3::{Decoder, TERMINATOR};
+use crate::pop3::{Decoder, Shape, Status, TERMINATOR};
 use crate::session::{Listing, Purpose};
 
 /// The most lines, and the most octets, of a reply that is collected: a capability list.
@@ -15,13 +15,17 @@ const MAX_UNSEEN: usize = 4_000_000;
 impl Driver {
     /// The line that answers the oldest command.
     pub(super) async fn reply(&mut self, purpose: &Purpose) -> Result<Bytes, Break> {
+        self.reply_line(purpose.is_exchange()).await
+    }
+
+    async fn reply_line(&mut self, may_be_challenge: bool) -> Result<Bytes, Break> {
         let Some(upstream) = &mut self.upstream else { return Err(Break::OutOfStep("there is no upstream")) };
         // The client first: before QUIT goes to the upstream, nothing that it may delete waits here.
         if upstream.input().is_empty() {
             self.client.flush().await?;
         }
         upstream.flush().await?;
-        let answer = async { if purpose.is_exchange() { upstream.challenge().await } else { upstream.reply().await } };
+        let answer = async { if may_be_challenge { upstream.challenge().await } else { upstream.reply().await } };
         tokio::select! {
             line = answer => Ok(line?),
             gone = self.client.watch() => Err(gone.into()),
@@ -102,7 +106,7 @@ impl Driver {
     }
 
     fn queue_line(&mut self, line: &[u8]) {
-        self.client.queue_with(|output| {
+        self.client.queue_with(line.len() + 3, |output| {
             if line.first() == Some(&b'.') {
                 output.extend_from_slice(b".");
             }
@@ -111,11 +115,31 @@ impl Driver {
         });
     }
 
+    /// The reply that answers the oldest command, as it is.
+    pub(super) async fn pass(&mut self, shape: Shape) -> Result<(), Break> {
+        let line = self.reply_line(false).await?;
+        let status = Status::parse(line).map_err(|_| Break::OutOfStep("a reply that is neither +OK nor -ERR"))?;
+        self.client.queue_with(status.line.len() + 2, |output| status.relay(output));
+        if shape == Shape::Single || !status.ok {
+            return Ok(());
+        }
+        if let Some(upstream) = &mut self.upstream {
+            upstream.expect_body();
+        }
+        // The octets behind it are in the same buffer, which is to be free.
+        drop(status);
+        self.relay().await?;
+        if let Some(upstream) = &mut self.upstream {
+            upstream.body_ended();
+        }
+        Ok(())
+    }
+
     /// The rest of a multi-line reply as it is, whatever its size.
     ///
     /// What may be the beginning of the terminator waits for its end: a client that reads lines up to a dot must not take
     /// a message for whole that was broken off there.
-    pub(super) async fn relay(&mut self) -> Result<(), Break> {
+    async fn relay(&mut self) -> Result<(), Break> {
         self.mid_reply = true;
         let mut decoder = Decoder::default();
         loop {

@@ -173,8 +173,9 @@ impl Play {
                 }
                 Event::Listed(listing)
             }
-            Job::Relay => {
-                let body = std::mem::take(&mut self.body);
+            Job::Pass(_) => {
+                let (status, body) = self.server.replies.pop_front().expect("a reply that was asked for");
+                self.shown.push(status);
                 self.shown.extend(body.iter().map(|line| format!("message {line}")));
                 Event::Relayed
             }

@@ -207,7 +207,12 @@ impl Folder {
         Ok(of_owner(&self.marks.names()?, owner))
     }
 
-    /// The same if it is known without waiting.
+    /// Whether it can be told at once that there is no mark.
+    pub(super) fn is_known_unmarked(&self) -> bool {
+        self.marks.known().is_some_and(|names| names.is_empty())
+    }
+
+    /// The same marks, if they can be told at once.
     pub(super) fn known_marks(&self, owner: Option<&str>) -> Option<Vec<EntryId>> {
         Some(of_owner(&self.marks.known()?, owner))
     }

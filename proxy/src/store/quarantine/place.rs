@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use super::bucket::Bucket;
 use super::folder::Folder;
 use super::read::Reader;
-use super::{Entry, EntryId};
+use super::{Entry, EntryId, Identity};
 
 /// The octets of a message that is to be stored.
 pub trait Original: Send + Sync + 'static {
@@ -134,7 +134,14 @@ impl Place {
     }
 
     /// The messages that are marked, of an owner or of all.
-    pub(super) async fn marks(&self, owner: Option<String>) -> io::Result<Vec<EntryId>> {
+    pub(super) async fn marks(&self, owner: Option<&Identity>) -> io::Result<Vec<EntryId>> {
+        // As a rule, and every login asks.
+        if let Self::Folder(folder) = self
+            && folder.is_known_unmarked()
+        {
+            return Ok(Vec::new());
+        }
+        let owner = owner.map(Identity::key);
         match self {
             Self::Folder(folder) => match folder.known_marks(owner.as_deref()) {
                 Some(marks) => Ok(marks),

@@ -58,7 +58,7 @@ impl Quarantine {
             return Ok(Vec::new());
         }
         let mut released = Vec::new();
-        for id in self.place.marks(Some(identity.key())).await? {
+        for id in self.place.marks(Some(identity)).await? {
             match self.get(&id).await?.filter(|entry| entry.identity == *identity) {
                 Some(entry) => released.push(entry),
                 None => warn!(%id, "a released message is not in quarantine any more"),

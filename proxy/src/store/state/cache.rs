@@ -282,6 +282,13 @@ impl Scope {
         Some(keys.iter().map(|key| whole.value(key, now)).collect())
     }
 
+    /// The counters under the keys that are these numbers, where all of the scope is in memory as it was seen.
+    pub(super) fn counters(&self, seen: &Seen, keys: &[u64], now: i64) -> Option<Vec<i64>> {
+        let known = lock(&self.known);
+        let whole = known.whole.as_ref().filter(|_| known.seen.epoch == seen.epoch)?;
+        Some(keys.iter().map(|key| whole.counter(key.to_le_bytes(), now)).collect())
+    }
+
     /// Keeps what was read of these keys, if the scope is still what it was when the reading began.
     pub(super) fn keep(&self, cache: &Cache, seen: &Seen, read: Vec<(&[u8], Found)>) {
         let mut known = lock(&self.known);

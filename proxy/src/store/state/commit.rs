@@ -60,8 +60,7 @@ impl Write {
 
 /// A counter after an addition. What is no counter counts as 0.
 fn added(before: &[u8], delta: i64) -> Vec<u8> {
-    let before = before.try_into().map_or(0, i64::from_le_bytes);
-    before.wrapping_add(delta).to_le_bytes().to_vec()
+    super::count(before).wrapping_add(delta).to_le_bytes().to_vec()
 }
 
 /// What a filter has written for one message. Scopes and keys are in order, so that no two commits wait for each other.

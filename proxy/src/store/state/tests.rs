@@ -83,6 +83,35 @@ async fn keeps_its_promises(open: impl Fn() -> State) {
         let values = state.get(&shared, &wanted, PATIENCE).await.unwrap();
         assert!(values.iter().enumerate().all(|(at, value)| value.is_some() == (at % 2 == 0)));
     }
+
+    // Counters by numbers: those of eight octets are the same as by their keys, all else counts 0.
+    let numbers: Vec<u64> = (0..1_000).map(|n| n << 50 | n).collect();
+    let mut changes = put(&shared, "not8byte", b"counter", None);
+    for number in numbers.iter().step_by(2) {
+        changes.write(&shared, number.to_le_bytes().to_vec(), Write::Add(-3));
+    }
+    changes.write(
+        &shared,
+        numbers[1].to_le_bytes().to_vec(),
+        Write::Put { value: vec![1; 8], expires: expiry(Some(0)) },
+    );
+    changes.write(
+        &shared,
+        numbers[3].to_le_bytes().to_vec(),
+        Write::Put { value: vec![1; 8], expires: expiry(Some(99)) },
+    );
+    state.commit(changes, PATIENCE).await.unwrap();
+    let text = u64::from_le_bytes(*b"not8byte");
+    let asked: Vec<u64> = numbers.iter().copied().chain([text, 7]).collect();
+    for state in [&state, &open()] {
+        let counters = state.counters(&shared, &asked, PATIENCE).await.unwrap();
+        let expected = |at: usize| match at {
+            3 => i64::from_le_bytes([1; 8]),
+            at if at < 1_000 && at.is_multiple_of(2) => -3,
+            _ => 0,
+        };
+        assert!(counters.iter().enumerate().all(|(at, counter)| *counter == expected(at)), "{counters:?}");
+    }
 }
 
 /// Eight tasks over two processes add to the same counters, in whatever order.

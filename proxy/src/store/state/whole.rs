@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use sqlx::{AnyConnection, Row};
 
-use super::NEVER;
 use super::database::{Aborted, Work};
 use super::sql::{self, Found};
+use super::{NEVER, count};
 
 /// Values of a key's first octet that are read at once.
 const RANGE: usize = 16;
@@ -49,7 +49,19 @@ impl Whole {
         {
             return Some(value.to_vec());
         }
-        self.others.get(key).filter(|(_, expires)| *expires > now).map(|(value, _)| value.to_vec())
+        self.other(key, now).map(<[u8]>::to_vec)
+    }
+
+    fn other(&self, key: &[u8], now: i64) -> Option<&[u8]> {
+        self.others.get(key).filter(|(_, expires)| *expires > now).map(|(value, _)| &**value)
+    }
+
+    /// The counter under a key, at a time; 0 if there is none.
+    pub(super) fn counter(&self, key: [u8; 8], now: i64) -> i64 {
+        match self.counters.get(&key) {
+            Some(value) => i64::from_le_bytes(*value),
+            None => self.other(&key, now).map_or(0, count),
+        }
     }
 
     /// What is under a key from now on.

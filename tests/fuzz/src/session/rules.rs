@@ -257,7 +257,7 @@ impl Rules {
     pub(super) fn begins(&mut self, job: &Job, line: usize) {
         let expected = match job {
             Job::List(listing) => listing.is_shown(),
-            Job::Relay | Job::Handshake => true,
+            Job::Handshake => true,
             Job::Connect(_) => {
                 assert!(!self.connected, "connected twice");
                 false
@@ -274,7 +274,7 @@ impl Rules {
         };
         assert_eq!(self.lines[line].answered, expected, "{job:?} out of place");
         assert!(!reads_upstream(job) || self.connected, "{job:?} without an upstream");
-        if matches!(job, Job::Reply(_)) {
+        if matches!(job, Job::Reply(_) | Job::Pass(_)) {
             assert_eq!(self.pending.front().map(|sent| sent.line), Some(line), "{job:?} of another command");
         }
     }

@@ -51,7 +51,11 @@ pub(super) fn outcome(
         Job::Penalize(reply) => Event::Penalized { reply, last: !yes },
         Job::Reply(purpose) => Event::Reply(purpose, reply(rules, choice, choices)),
         Job::Collect(purpose) => Event::Collected(purpose, capabilities(choices)),
-        Job::Relay => Event::Relayed,
+        Job::Pass(_) => {
+            rules.oldest();
+            rules.driver_answers(line);
+            Event::Relayed
+        }
         Job::List(mut listing) => {
             for line in lines(choices) {
                 let shown = session.list_line(&mut listing, line);
