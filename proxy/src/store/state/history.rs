@@ -33,7 +33,7 @@ const GATHER: Duration = Duration::from_millis(500);
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// Judgements that one statement writes, at most. Each has a parameter for each column, and SQLite takes 32,766 of them.
-const ROWS: usize = 64;
+const ROWS: usize = 16;
 
 /// Columns of the table.
 const COLUMNS: usize = 11;
