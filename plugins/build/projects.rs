@@ -28,7 +28,7 @@ pub(crate) fn embed(workspace: &Path, out: &Path) -> Result<(), String> {
     };
     constant("The interface: the files of its folder.", "WIT", &entries(&sdk.join("wit"))?);
     // The guide is part of the SDK's documentation.
-    let mut files = entry("Cargo.toml", &manifest) + &entry("README.md", &sdk.join("README.md"));
+    let mut files = included("Cargo.toml", &manifest) + &entry("README.md", &sdk.join("README.md"));
     for folder in ["src", "wit"] {
         for file in below(&sdk.join(folder))? {
             files.push_str(&entry(&relative(&sdk, &file)?, &file));
@@ -47,7 +47,11 @@ pub(crate) fn embed(workspace: &Path, out: &Path) -> Result<(), String> {
     write(&out.join("projects.rs"), &text)
 }
 
+/// Writes a file unless it is the same already, so that what embeds it is not compiled again for nothing.
 fn write(path: &Path, text: &str) -> Result<(), String> {
+    if fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
+        return Ok(());
+    }
     fs::write(path, text).map_err(|fault| format!("can't write `{}`: {fault}", path.display()))
 }
 
@@ -58,6 +62,10 @@ fn entries(folder: &Path) -> Result<String, String> {
 
 fn entry(name: &str, file: &Path) -> String {
     println!("cargo::rerun-if-changed={}", file.display());
+    included(name, file)
+}
+
+fn included(name: &str, file: &Path) -> String {
     format!("    ({name:?}, include_bytes!({:?})),\n", file.display().to_string())
 }
 
