@@ -96,12 +96,16 @@ pub fn get<K: Into<Vec<u8>>>(scope: Scope, keys: impl IntoIterator<Item = K>) ->
 ///
 /// [`Problem`].
 pub fn counts<K: Into<Vec<u8>>>(scope: Scope, keys: impl IntoIterator<Item = K>) -> Result<Vec<i64>, Problem> {
-    let count = |value: Option<Vec<u8>>| value.and_then(|value| value.try_into().ok()).map_or(0, i64::from_le_bytes);
-    Ok(get(scope, keys)?.into_iter().map(count).collect())
+    Ok(get(scope, keys)?.into_iter().map(counter).collect())
+}
+
+/// The counter that a value is; 0 if it is none, or not there.
+pub(crate) fn counter(value: Option<Vec<u8>>) -> i64 {
+    value.and_then(|value| value.try_into().ok()).map_or(0, i64::from_le_bytes)
 }
 
 /// The counters under the keys that are these numbers' eight octets, little-endian; in their order, 0 where there is nothing, or
-/// no counter. What asks for hundreds of counters for a message asks so: a key costs a tenth of what it costs [`counts`].
+/// no counter. For what asks for hundreds of counters for a message: keys and values cross as one list of numbers each.
 ///
 /// # Errors
 ///

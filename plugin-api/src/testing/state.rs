@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use crate::state::{Entry, Problem, Scope};
+use crate::state::{Entry, Problem, Scope, counter};
 
 /// Octets of a key at most.
 const KEY_MAX: usize = 256;
@@ -80,8 +80,7 @@ pub(crate) fn get(scope: Scope, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>
 
 pub(crate) fn counters(scope: Scope, keys: &[u64]) -> Result<Vec<i64>, Problem> {
     let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.to_le_bytes().to_vec()).collect();
-    let count = |value: Option<Vec<u8>>| value.and_then(|value| value.try_into().ok()).map_or(0, i64::from_le_bytes);
-    Ok(get(scope, &keys)?.into_iter().map(count).collect())
+    Ok(get(scope, &keys)?.into_iter().map(counter).collect())
 }
 
 pub(crate) fn put(scope: Scope, entries: &[Entry]) -> Result<(), Problem> {

@@ -247,10 +247,10 @@ impl Client {
         if sent.is_ready() {
             return sent;
         }
-        if std::mem::take(&mut self.moved) || due.is_none() {
-            *due = Some(Instant::now() + self.stall);
+        if std::mem::take(&mut self.moved) {
+            *due = None;
         }
-        let due = due.unwrap_or_else(Instant::now);
+        let due = *due.get_or_insert_with(|| Instant::now() + self.stall);
         self.alarm.poll_at(context, due).map(|()| Err(Gone::Stalled(self.stall)))
     }
 
