@@ -173,6 +173,27 @@ fn what_is_not_opened_is_named() {
 }
 
 #[test]
+fn a_program_that_may_write_to_its_beginning_is_packed() {
+    const CODE: u32 = 0x6000_0020;
+    const DATA: u32 = 0xc000_0040;
+    let packed = |file: &[u8]| lines("f", file).contains(&"! f a packed program can't be opened".to_owned());
+    for (entry, sections, expected) in [
+        (0x1040, &[(0x1000, CODE), (0x2000, DATA)][..], false),
+        (0x2040, &[(0x1000, CODE), (0x2000, DATA)], true),
+        (0x1000, &[(0x1000, CODE | DATA)], true),
+        (0, &[(0, DATA)], false),
+        (0x9000, &[(0x1000, DATA)], false),
+        (0xffff_ffff, &[(0x1000, DATA)], false),
+    ] {
+        assert_eq!(packed(&made::program(entry, sections)), expected, "{entry:x}");
+    }
+    let whole = made::program(0x2040, &[(0x1000, CODE), (0x2000, DATA)]);
+    for end in 0..whole.len() {
+        assert!(!packed(&whole[..end]), "{end}");
+    }
+}
+
+#[test]
 fn archives_of_old_name_what_is_in_them() {
     let file = old::lha("a.txt", b"hello inside", b"-lh5-", 2);
     assert_eq!(lines("f", &file)[1], "f/folder/a.txt text");

@@ -322,3 +322,26 @@ fn uuencode(content: &[u8]) -> Vec<u8> {
     }
     (text + "`\nend\n").into_bytes()
 }
+
+/// The headers of a program that begins at this address, with sections of 4 KiB by address and flags.
+pub(super) fn program(entry: u32, sections: &[(u32, u32)]) -> Vec<u8> {
+    let mut file = b"MZ\x90\0".to_vec();
+    file.resize(0x3c, 0);
+    file.extend(0x80_u32.to_le_bytes());
+    file.resize(0x80, 0);
+    file.extend(b"PE\0\0\x4c\x01");
+    file.extend((sections.len() as u16).to_le_bytes());
+    file.extend([0; 12]);
+    file.extend(0xe0_u16.to_le_bytes());
+    file.extend(0x0103_u16.to_le_bytes());
+    let mut optional = [0; 0xe0];
+    optional[16..20].copy_from_slice(&entry.to_le_bytes());
+    file.extend(optional);
+    for (address, flags) in sections {
+        file.extend(b".section");
+        for number in [0x1000, *address, 0x200, 0x400, 0, 0, 0, *flags] {
+            file.extend(number.to_le_bytes());
+        }
+    }
+    file
+}
