@@ -154,7 +154,7 @@ impl Client {
 
     /// The command of a client that ends by itself.
     fn command(self, account: &Account<'_>, folder: &Path, inbox: &Path) -> Command {
-        let mut command = match self {
+        let command = match self {
             Self::Thunderbird | Self::Sylpheed => panic!("{self:?} does not end by itself"),
             Self::Curl => curl::command(account, inbox),
             Self::Poplib => poplib::command(account, inbox),
@@ -165,9 +165,7 @@ impl Client {
             Self::Pop3Client => pop3client::command(account, inbox),
             Self::Mutt => mutt::command(account, folder, inbox),
         };
-        // Nothing of the developer's own settings.
-        command.env("HOME", folder).env_remove("XDG_CONFIG_HOME").env("LC_ALL", "C.UTF-8");
-        command
+        own(command, folder)
     }
 
     /// The longest line that it stores as it came, or what is long for a mail.
@@ -179,6 +177,27 @@ impl Client {
             _ => 9_000,
         }
     }
+}
+
+/// The mail that fetchmail gets when it is told nothing but where: it downloads by TOP and deletes what it has.
+///
+/// # Panics
+///
+/// If it is not installed or reports a failure.
+#[must_use]
+pub fn move_by_fetchmail(account: &Account<'_>) -> Vec<Vec<u8>> {
+    let folder = process::folder();
+    let inbox = folder.path().join("inbox");
+    fs::create_dir(&inbox).expect("a new folder can be written");
+    let ended = run(&mut own(fetchmail::by_default(account, folder.path(), &inbox), folder.path()), DOWNLOAD);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.output, ended.errors);
+    files(&inbox)
+}
+
+/// With nothing of the developer's own settings.
+fn own(mut command: Command, folder: &Path) -> Command {
+    command.env("HOME", folder).env_remove("XDG_CONFIG_HOME").env("LC_ALL", "C.UTF-8");
+    command
 }
 
 /// The content of all files in a folder and below it.

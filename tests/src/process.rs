@@ -20,15 +20,17 @@ use rustix::process::{Pid, Signal, kill_process};
 /// If it is not there, with the command that installs it: `package` is Debian's.
 #[must_use]
 pub fn program(name: &str, package: &str) -> PathBuf {
+    find(name).unwrap_or_else(|| {
+        panic!("the program `{name}` is missing\nhint: apt-get install --no-install-recommends {package}")
+    })
+}
+
+/// Finds a program in `PATH` or in the folders for system programs, if it is there.
+#[must_use]
+pub fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path)
-        .chain(system)
-        .map(|folder| folder.join(name))
-        .find(|file| file.is_file())
-        .unwrap_or_else(|| {
-            panic!("the program `{name}` is missing\nhint: apt-get install --no-install-recommends {package}")
-        })
+    std::env::split_paths(&path).chain(system).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 /// Has every failed assertion told when it fails, beside the report that comes when all tests have ended: a run takes long,

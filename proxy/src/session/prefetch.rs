@@ -1,7 +1,8 @@
 //! Reading ahead: a client that takes one message after the other, and waits for each, gets the next ones from close by.
 //!
-//! After two RETRs in sequence the upstream is asked for the messages behind, as many as the configuration allows, if it
-//! announces PIPELINING (RFC 2449, section 6.6). Their replies stay where they are, in the connection, until the client asks for
+//! After two RETRs in sequence, or two TOPs with more lines than any message has (so fetchmail downloads, unless it is told
+//! otherwise), the upstream is asked in the same way for the messages behind, as many as the configuration allows, if it announces
+//! PIPELINING (RFC 2449, section 6.6). Their replies stay where they are, in the connection, until the client asks for
 //! them. Where it says something else first they are read through: what comes next in the sequence is stashed, all else,
 //! and everything at RSET and QUIT, is dropped. Nothing is asked for that the upstream has not listed or that is marked as deleted,
 //! and nothing is ever deleted.
@@ -12,6 +13,9 @@ use super::maildrop::{Known, Place};
 use super::{Effect, Effects, Extent, Job, Listing, Purpose, Session, ask, client, upstream};
 use crate::pop3::{Command, MessageNumber};
 
+/// From so many lines on TOP is a way to download a message.
+const DOWNLOAD: u64 = 1_000_000;
+
 /// What is under way before the client has asked for it.
 #[derive(Debug)]
 pub(super) struct Prefetch {
@@ -19,6 +23,8 @@ pub(super) struct Prefetch {
     messages: usize,
     /// Octets of them, by the upstream's LIST.
     octets: u64,
+    /// How the client takes messages, and those that are read ahead are fetched: as a whole, or by TOP.
+    extent: Extent,
     /// What the client took last.
     last: Option<MessageNumber>,
     /// Asked for; the replies are still to be read, in this order.
@@ -44,6 +50,7 @@ impl Prefetch {
         Self {
             messages,
             octets,
+            extent: Extent::Whole,
             last: None,
             sent: VecDeque::new(),
             stashed: VecDeque::new(),
@@ -67,11 +74,15 @@ impl Session {
 
     /// What has to be known before messages can be read ahead.
     pub(super) fn before_prefetch(&mut self, command: &Command) -> Option<Effects> {
-        let Command::Retr(number) = command else { return None };
-        let Place::Upstream(number) = self.maildrop.place(*number) else { return None };
+        let (number, extent) = match command {
+            Command::Retr(number) => (*number, Extent::Whole),
+            Command::Top { number, lines } => (*number, Extent::Top(*lines)),
+            _ => return None,
+        };
+        let Place::Upstream(number) = self.maildrop.place(number) else { return None };
         let prefetch = self.prefetch.as_mut().filter(|prefetch| !prefetch.off && self.running == 0)?;
         let next = prefetch.last.and_then(|last| self.maildrop.next(last, prefetch.listed));
-        if next != Some(number) {
+        if (next, prefetch.extent) != (Some(number), extent) {
             return None;
         }
         if !self.pipelining {
@@ -113,22 +124,28 @@ impl Session {
         Some(client(format!("+OK {shown} {size}")))
     }
 
-    /// RETR of a message of the upstream: from what was read ahead, where it is there.
-    pub(super) fn retr_in_sequence(&mut self, number: MessageNumber, job: Job) -> Effects {
-        let command = || upstream(format!("RETR {number}"));
-        let Some(prefetch) = &mut self.prefetch else { return vec![command(), Effect::Job(job)] };
+    /// A message of the upstream, by RETR or TOP: from what was read ahead, where it is there.
+    pub(super) fn in_sequence(&mut self, number: MessageNumber, extent: Extent, job: Job) -> Effects {
+        let command = upstream(self.fetching(number, extent));
+        let is_download = !matches!(extent, Extent::Top(lines) if lines < DOWNLOAD);
+        let Some(prefetch) = self.prefetch.as_mut().filter(|_| is_download) else {
+            return vec![command, Effect::Job(job)];
+        };
         prefetch.ordered = true;
-        let follows = prefetch.last.is_some_and(|last| self.maildrop.next(last, prefetch.listed) == Some(number));
-        prefetch.last = Some(number);
+        // What was fetched in one way belongs to no sequence of the other.
+        let goes_on = std::mem::replace(&mut prefetch.extent, extent) == extent;
+        let last = prefetch.last.replace(number).filter(|_| goes_on);
+        let follows = last.is_some_and(|last| self.maildrop.next(last, prefetch.listed) == Some(number));
+        let stashed = prefetch.stashed.iter().position(|stashed| goes_on && *stashed == number);
         let mut effects = Vec::new();
-        let job = if prefetch.sent.front() == Some(&number) {
+        let job = if goes_on && prefetch.sent.front() == Some(&number) {
             prefetch.sent.pop_front();
             job
-        } else if let Some(at) = prefetch.stashed.iter().position(|stashed| *stashed == number) {
+        } else if let Some(at) = stashed {
             prefetch.stashed.remove(at);
-            Job::Stashed(self.fetch_of(number, Extent::Whole))
+            Job::Stashed(self.fetch_of(number, extent))
         } else {
-            effects.push(command());
+            effects.push(command);
             effects.append(&mut self.give_back());
             job
         };
@@ -139,17 +156,27 @@ impl Session {
         effects
     }
 
+    /// The command by which a message is fetched, where a client wants so much of it.
+    fn fetching(&self, number: MessageNumber, extent: Extent) -> String {
+        match extent {
+            Extent::Whole => format!("RETR {number}"),
+            // Filters see all of it.
+            Extent::Top(_) if self.fetch.filtered => self.whole_for_top(number),
+            Extent::Top(lines) => format!("TOP {number} {lines}"),
+        }
+    }
+
     /// Asks for messages behind this one, as many as there is room for.
     fn ask_ahead(&mut self, number: MessageNumber) -> Effects {
-        let Some(prefetch) = self.prefetch.as_mut().filter(|prefetch| prefetch.listed && !prefetch.off) else {
+        let Some(prefetch) = self.prefetch.as_ref().filter(|prefetch| prefetch.listed && !prefetch.off) else {
             return Vec::new();
         };
         let size = |number: &MessageNumber| self.maildrop.listed(*number).unwrap_or(u64::MAX);
         let ahead = || prefetch.stashed.iter().chain(&prefetch.sent);
         let mut octets: u64 = ahead().map(size).fold(0, u64::saturating_add);
         let mut last = ahead().copied().max().unwrap_or(number).max(number);
-        let mut effects = Vec::new();
-        while prefetch.sent.len() + prefetch.stashed.len() < prefetch.messages
+        let (extent, mut sent) = (prefetch.extent, Vec::new());
+        while ahead().count() + sent.len() < prefetch.messages
             && let Some(next) = self.maildrop.next(last, true)
         {
             octets = octets.saturating_add(size(&next));
@@ -157,11 +184,14 @@ impl Session {
             if octets > prefetch.octets {
                 break;
             }
-            effects.push(upstream(format!("RETR {next}")));
-            prefetch.sent.push_back(next);
+            sent.push(next);
             last = next;
         }
-        effects
+        let commands = sent.iter().map(|next| upstream(self.fetching(*next, extent))).collect();
+        if let Some(prefetch) = &mut self.prefetch {
+            prefetch.sent.extend(sent);
+        }
+        commands
     }
 
     /// Drops what was read ahead, and what is still to come.

@@ -98,13 +98,13 @@ impl Session {
 
     fn retr(&mut self, number: MessageNumber) -> Effects {
         if !self.fetch.filtered {
-            return self.retr_in_sequence(number, Job::Pass(Shape::Multi));
+            return self.in_sequence(number, Extent::Whole, Job::Pass(Shape::Multi));
         }
         if self.fetch.retr_once && self.maildrop.is_kept(number) {
             return vec![Effect::Job(Job::Kept(number, Extent::Whole))];
         }
         let fetch = self.fetch_of(number, Extent::Whole);
-        self.retr_in_sequence(number, Job::Reply(Purpose::Fetch(fetch)))
+        self.in_sequence(number, Extent::Whole, Job::Reply(Purpose::Fetch(fetch)))
     }
 
     /// A command behind which nothing is wanted that was read ahead.
@@ -118,12 +118,13 @@ impl Session {
     fn top(&mut self, number: MessageNumber, lines: u64) -> Effects {
         let extent = Extent::Top(lines);
         if !self.fetch.filtered {
-            return pass(format!("TOP {number} {lines}"), Shape::Multi);
+            return self.in_sequence(number, extent, Job::Pass(Shape::Multi));
         }
         if self.maildrop.is_kept(number) {
             return vec![Effect::Job(Job::Kept(number, extent))];
         }
-        ask(self.whole_for_top(number), Purpose::Fetch(self.fetch_of(number, extent)))
+        let fetch = self.fetch_of(number, extent);
+        self.in_sequence(number, extent, Job::Reply(Purpose::Fetch(fetch)))
     }
 
     /// True if a message is fetched by RETR for a client's TOP.

@@ -9,6 +9,7 @@
 
 mod beside;
 mod corpus;
+mod far;
 mod filters;
 mod idle;
 mod line;
@@ -120,7 +121,7 @@ fn run(options: &Options) -> std::io::Result<()> {
         report.set_beside(rows, missing);
     }
     if options.wants("far") {
-        report.set_far(idle::far(&pki));
+        report.set_far(far::measure(&pki));
     }
     options.write(&report)
 }

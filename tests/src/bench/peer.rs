@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Instant;
 
 use popgate_tests::PATIENCE;
-use popgate_tests::process::{Process, folder, poll, write};
+use popgate_tests::process::{Process, find, folder, poll, write};
 use tempfile::TempDir;
 
 use crate::load;
@@ -76,7 +76,7 @@ impl Kind {
     /// The first line of what it says about its version; none if it is not installed.
     pub(crate) fn version(self) -> Option<String> {
         let (name, _, argument) = self.program()?;
-        let output = Command::new(found(name)?).arg(argument).output().ok()?;
+        let output = Command::new(find(name)?).arg(argument).output().ok()?;
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text).into_owned();
         text.lines()
@@ -96,7 +96,7 @@ impl Kind {
 
     fn command(self, place: &Place<'_>) -> std::io::Result<Command> {
         let Some((name, ..)) = self.program() else { return Ok(relay(place)) };
-        let mut command = Command::new(found(name).unwrap_or_default());
+        let mut command = Command::new(find(name).unwrap_or_default());
         match self {
             Self::Relay => {}
             Self::Haproxy => {
@@ -117,11 +117,6 @@ impl Kind {
     }
 }
 
-fn found(program: &str) -> Option<PathBuf> {
-    let folders = ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin"];
-    folders.iter().map(|folder| Path::new(folder).join(program)).find(|file| file.is_file())
-}
-
 impl Peer {
     /// Starts it before a server.
     ///
@@ -132,7 +127,7 @@ impl Peer {
             return Err(reason.to_owned());
         }
         if let Some((name, package, _)) = kind.program()
-            && found(name).is_none()
+            && find(name).is_none()
         {
             return Err(format!("not installed: apt-get install --no-install-recommends {package}"));
         }

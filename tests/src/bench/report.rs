@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::beside;
+use crate::far;
 use crate::load::Done;
 use crate::mode::{MODES, Mode};
 use crate::peer;
@@ -19,8 +20,7 @@ pub(crate) struct Report {
     missing: Vec<(Mode, &'static str, String)>,
     /// KiB of memory for a connection at rest.
     idle: Vec<(Mode, &'static str, f64)>,
-    /// Seconds for the mailbox of a far server, without and with DELE.
-    far: Vec<(String, f64, f64)>,
+    far: Vec<far::Row>,
     /// A session without a filter beside others.
     beside: Vec<beside::Row>,
     /// What could not be beside it, and why.
@@ -100,7 +100,7 @@ impl Report {
         self.idle.push((mode, way, kib));
     }
 
-    pub(crate) fn set_far(&mut self, far: Vec<(String, f64, f64)>) {
+    pub(crate) fn set_far(&mut self, far: Vec<far::Row>) {
         self.far = far;
     }
 
@@ -193,12 +193,15 @@ impl Report {
     }
 
     fn far_table(&self, text: &mut String) {
-        let row =
-            |(way, plain, dele): &(String, f64, f64)| (way.clone(), vec![format!("{plain:.2}"), format!("{dele:.2}")]);
+        let row = |row: &far::Row| {
+            let shown = |seconds: f64| format!("{seconds:.2}");
+            let cells = [Some(row.retr), Some(row.dele), row.fetchmail];
+            (row.way.clone(), cells.map(|seconds| seconds.map_or("-".to_owned(), shown)).to_vec())
+        };
         let rows: Vec<_> = self.far.iter().map(row).collect();
         if !rows.is_empty() {
             let title = "Seconds for 200 messages of 10 KB from a server 50 ms away";
-            aligned(text, title, &["RETR", "RETR and DELE"], &rows);
+            aligned(text, title, &["RETR", "RETR and DELE", "fetchmail"], &rows);
         }
     }
 
@@ -240,7 +243,7 @@ impl Report {
             "measurements": self.cells.iter().map(cell).collect::<Vec<_>>(),
             "idle_kib": self.idle.iter().map(|(mode, way, kib)| json!({"mode": mode.word(), "way": way, "kib": kib}))
                 .collect::<Vec<_>>(),
-            "far_seconds": self.far.iter().map(|(way, plain, dele)| json!({"way": way, "retr": plain, "retr_and_dele": dele}))
+            "far_seconds": self.far.iter().map(|row| json!({"way": row.way, "retr": row.retr, "retr_and_dele": row.dele, "fetchmail": row.fetchmail}))
                 .collect::<Vec<_>>(),
             "beside": self.beside.iter().map(|row| json!({
                 "beside": row.beside,

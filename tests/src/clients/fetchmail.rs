@@ -1,12 +1,22 @@
-//! fetchmail: CAPA, USER, PASS, STAT, then LIST n and RETR n of each.
+//! fetchmail: CAPA, USER, PASS, STAT, then LIST n and RETR n of each; by default LIST n, TOP n 99999999 and DELE n.
 
 use std::path::Path;
 use std::process::Command;
 
 use super::{Account, Mechanism, Tls, delivery_agent, installed, write_secret};
 
-/// Told to add no Received field and to leave addresses alone.
+/// Told to leave mail on the server.
 pub(super) fn command(account: &Account<'_>, folder: &Path, inbox: &Path) -> Command {
+    command_with(account, folder, inbox, "keep fetchall")
+}
+
+/// Told nothing of what to fetch and what to keep.
+pub(super) fn by_default(account: &Account<'_>, folder: &Path, inbox: &Path) -> Command {
+    command_with(account, folder, inbox, "")
+}
+
+/// Told to add no Received field and to leave addresses alone.
+fn command_with(account: &Account<'_>, folder: &Path, inbox: &Path, keeps: &str) -> Command {
     let Account { port, user, password, .. } = account;
     let ca = account.ca.display();
     let tls = match account.tls {
@@ -25,7 +35,7 @@ pub(super) fn command(account: &Account<'_>, folder: &Path, inbox: &Path) -> Com
         &settings,
         &format!(
             "set invisible\nset no bouncemail\npoll localhost proto {protocol} service {port} auth {auth} timeout 50\n\
-             user \"{user}\" password \"{password}\" is nobody here mda \"{}\" {tls} no rewrite keep fetchall pass8bits\n",
+             user \"{user}\" password \"{password}\" is nobody here mda \"{}\" {tls} no rewrite {keeps} pass8bits\n",
             agent.display()
         ),
     );

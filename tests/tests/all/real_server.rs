@@ -1,6 +1,7 @@
 //! What real clients rely on, against a real server: deletions, refusals, own certificates.
 
 use popgate_tests::certificates::trust;
+use popgate_tests::clients::{Account, Mechanism, Tls, move_by_fetchmail};
 use popgate_tests::connection::Connection;
 use popgate_tests::dovecot::{Dovecot, PASSWORD};
 use popgate_tests::mail::{self, expect_same, normalised};
@@ -135,13 +136,13 @@ fn reading_ahead(dovecot: &Dovecot, filters: &str) -> Popgate {
     ))
 }
 
-/// The mail that a client gets that asks for one message after the other, and deletes each if it is told to.
-fn one_by_one(popgate: &Popgate, user: &str, count: usize, deletes: bool) -> Vec<Vec<u8>> {
+/// The mail that a client gets that asks for one message after the other in this way, and deletes each if it is told to.
+fn one_by_one(popgate: &Popgate, user: &str, count: usize, way: &str, deletes: bool) -> Vec<Vec<u8>> {
     let mut client = log_in(popgate, user);
     let mut came = Vec::new();
     for number in 1..=count {
         client.succeed(&format!("LIST {number}"));
-        client.succeed(&format!("RETR {number}"));
+        client.succeed(&way.replace("{}", &number.to_string()));
         came.push(normalised(&client.body()));
         if deletes {
             client.succeed(&format!("DELE {number}"));
@@ -159,12 +160,32 @@ fn what_is_read_ahead_is_the_same_mail() {
     for filters in
         ["", "[[filter]]\nplugin = \"rewrite\"\n[[filter.config.header]]\naction = \"remove\"\nname = \"X-None\"\n"]
     {
-        let (popgate, user) = (reading_ahead(dovecot, filters), dovecot.user(&all));
-        expect_same("one by one", &all, &one_by_one(&popgate, &user, all.len(), false));
-        assert_eq!(dovecot.mail(&user).len(), all.len());
-        expect_same("with DELE", &all, &one_by_one(&popgate, &user, all.len(), true));
-        assert_eq!(dovecot.mail(&user).len(), 0);
+        let popgate = reading_ahead(dovecot, filters);
+        for way in ["RETR {}", "TOP {} 99999999"] {
+            let user = dovecot.user(&all);
+            expect_same(way, &all, &one_by_one(&popgate, &user, all.len(), way, false));
+            assert_eq!(dovecot.mail(&user).len(), all.len());
+            expect_same("with DELE", &all, &one_by_one(&popgate, &user, all.len(), way, true));
+            assert_eq!(dovecot.mail(&user).len(), 0);
+        }
     }
+}
+
+#[test]
+fn fetchmail_by_default_gets_mail_that_was_read_ahead() {
+    let (dovecot, messages) = (Dovecot::shared(), mail::mailbox(998));
+    let (popgate, user) = (reading_ahead(dovecot, ""), dovecot.user(&messages));
+    let account = Account {
+        port: popgate.port("pop3"),
+        tls: Tls::None,
+        ca: dovecot.ca(),
+        user: &user,
+        mechanism: Mechanism::User,
+        password: PASSWORD,
+        count: messages.len(),
+    };
+    expect_same("fetchmail", &messages, &move_by_fetchmail(&account));
+    assert_eq!(dovecot.mail(&user).len(), 0);
 }
 
 #[test]

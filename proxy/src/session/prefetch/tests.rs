@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::super::tests::logged_in;
 use super::super::{Effect, Event, Fetch, FetchPolicy, Job, Purpose, Session};
+use super::DOWNLOAD;
 use crate::pop3::MessageNumber;
 
 /// Messages in the maildrop; the size of each is its number times 100.
@@ -18,11 +19,13 @@ struct Server {
     listed: bool,
     /// Replies on their way: the status, and what a multi-line one holds.
     replies: VecDeque<(String, Vec<String>)>,
-    /// Each RETR that has come.
+    /// Each RETR that has come, and each TOP of a whole message.
     fetched: Vec<u32>,
-    /// RETRs of what is not there, and the client has not asked for.
+    /// Those of what is not there, and the client has not asked for.
     strays: Vec<u32>,
     asked: BTreeSet<u32>,
+    /// The TOPs of whole messages, as they came.
+    ways: Vec<String>,
     refuses: Option<u32>,
     pipelining: bool,
 }
@@ -47,15 +50,16 @@ impl Server {
                 None => ("-ERR no such message".into(), vec![]),
             },
             "RETR" | "TOP" => {
-                if verb == "RETR" {
+                let lines: Option<u64> = argument.split(' ').nth(1).and_then(|digits| digits.parse().ok());
+                let whole = lines.is_none_or(|lines| lines >= DOWNLOAD);
+                if whole {
+                    self.ways.extend((verb == "TOP").then(|| line.to_owned()));
                     self.fetched.extend(number);
                     let stray = number.filter(|number| !self.asked.contains(number));
                     self.strays.extend(stray.filter(|_| there(&self.deleted).is_none() || !self.listed));
                 }
                 match there(&self.deleted) {
-                    Some(number) if verb == "TOP" || self.refuses != Some(number) => {
-                        ok(vec![format!("{verb} {number}")])
-                    }
+                    Some(number) if !whole || self.refuses != Some(number) => ok(vec![format!("{verb} {number}")]),
                     _ => ("-ERR no such message".into(), vec![]),
                 }
             }
@@ -108,7 +112,9 @@ impl Play {
             self.work(1);
         }
         if self.session.takes_line() {
-            self.server.asked.extend(line.strip_prefix("RETR ").and_then(|number| number.parse::<u32>().ok()));
+            if let Some(("RETR" | "TOP", argument)) = line.split_once(' ') {
+                self.server.asked.extend(argument.split(' ').next().and_then(|number| number.parse::<u32>().ok()));
+            }
             let effects = self.session.on(Event::Line(Ok(Bytes::copy_from_slice(line.as_bytes()))));
             self.push(effects, false);
             self.work(jobs);
@@ -225,6 +231,49 @@ fn after_two_messages_in_sequence_the_next_ones_are_asked_for() {
 }
 
 #[test]
+fn who_downloads_by_top_is_read_ahead_by_top() {
+    for (filtered, lines) in [(false, 99_999_999), (true, super::super::transaction::ALL_LINES)] {
+        let mut play = Play::new(fetch(filtered, 3, 1 << 20), server());
+        for number in 1..=MESSAGES {
+            for line in [format!("LIST {number}"), format!("TOP {number} 99999999"), format!("DELE {number}")] {
+                play.say(&line, 99);
+            }
+        }
+        assert_eq!(play.server.fetched, (1..=MESSAGES).collect::<Vec<_>>());
+        assert_eq!(play.most_stashed, 3);
+        let messages: Vec<_> = play.shown.iter().filter(|line| line.starts_with("message")).cloned().collect();
+        assert_eq!(messages, (1..=MESSAGES).map(|number| format!("message TOP {number}")).collect::<Vec<_>>());
+        assert!(play.server.ways.iter().all(|line| line.ends_with(&format!(" {lines}"))), "{:?}", play.server.ways);
+    }
+}
+
+#[test]
+fn a_message_read_ahead_in_one_way_is_none_in_another() {
+    for (first, second) in
+        [("RETR {}", "TOP {} 99999999"), ("TOP {} 99999999", "RETR {}"), ("TOP {} 99999999", "TOP {} 1000000")]
+    {
+        let mut play = Play::new(fetch(false, 4, 1 << 20), server());
+        for (way, number) in [(first, "1"), (first, "2"), (second, "3")] {
+            play.say(&way.replace("{}", number), 99);
+        }
+        assert_eq!(play.server.fetched, [1, 2, 3, 4, 5, 6, 3]);
+        assert!(play.stash.is_empty() && play.server.replies.is_empty());
+        play.say(&second.replace("{}", "4"), 99);
+        assert_eq!(play.server.fetched[7..], [4, 5, 6, 7, 8], "a sequence of its own");
+    }
+}
+
+#[test]
+fn tops_of_few_lines_are_no_sequence() {
+    let mut play = Play::new(fetch(false, 4, 1 << 20), server());
+    for number in 1..=MESSAGES {
+        play.say(&format!("TOP {number} 20"), 99);
+    }
+    assert_eq!(play.server.fetched, [] as [u32; 0]);
+    assert!(!play.server.listed);
+}
+
+#[test]
 fn without_pipelining_nothing_is_asked_for_ahead() {
     let mut play = Play::new(fetch(true, 3, 1 << 20), Server::default());
     for number in 1..=MESSAGES {
@@ -307,6 +356,7 @@ fn in_whatever_order_a_client_asks_it_gets_what_it_asked_for() {
         let mut play = Play::new(policy, server);
         let (mut expected, mut deleted) = (Vec::new(), BTreeSet::new());
         let mut next = 1;
+        let by_top = random(3) == 0;
         for _ in 0..random(24) {
             // Mostly in sequence.
             let number = if random(4) > 0 { next } else { random(MESSAGES + 2) + 1 };
@@ -317,7 +367,16 @@ fn in_whatever_order_a_client_asks_it_gets_what_it_asked_for() {
                 0..6 => {
                     next = number + 1;
                     let there = there && play.server.refuses != Some(number);
-                    (format!("RETR {number}"), if there { format!("message RETR {number}") } else { none })
+                    // Mostly in one way.
+                    match by_top ^ (random(12) == 0) {
+                        false => {
+                            (format!("RETR {number}"), if there { format!("message RETR {number}") } else { none })
+                        }
+                        true => {
+                            let reply = if there { format!("message TOP {number}") } else { none };
+                            (format!("TOP {number} 99999999"), reply)
+                        }
+                    }
                 }
                 6 | 7 => {
                     let gone = number <= MESSAGES && deleted.insert(number);
@@ -330,6 +389,9 @@ fn in_whatever_order_a_client_asks_it_gets_what_it_asked_for() {
                         deleted.clear();
                         ("RSET".into(), "+OK RSET".into())
                     }
+                }
+                _ if play.session.fetch.filtered && play.server.refuses == Some(number) => {
+                    (format!("TOP {number} 0"), none)
                 }
                 _ => (format!("TOP {number} 0"), if there { format!("message TOP {number}") } else { none }),
             };

@@ -76,6 +76,8 @@ pub(super) fn line(choices: &mut Unstructured<'_>) -> Said {
             let number = number % 4;
             let line = match verb % 5 {
                 0 => format!("RETR {number}"),
+                // More lines than any message has, which is a way to download it.
+                1 if lines > 200 => format!("TOP {number} 99999999"),
                 1 => format!("TOP {number} {lines}"),
                 2 => format!("DELE {number}"),
                 3 => format!("LIST {number}"),
