@@ -19,7 +19,7 @@
 //! ```
 //!
 //! Mail that no filter asks for never becomes a `Message`: it streams through a fixed buffer, dots untouched. With `read_ahead` the
-//! session sends RETRs before the client does (`session::prefetch`); their replies wait in the upstream's connection, and become
+//! session sends RETRs (or TOPs of whole messages) before the client does (`session::prefetch`); their replies wait in the upstream's connection, and become
 //! `Message`s there only if another command comes first.
 //!
 //! # The code map

@@ -8,9 +8,17 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// How often a worker wakes, whatever else it waits for.
+///
+/// A timer that ends before all others of its runtime makes tokio write to the runtime's own wake-up descriptor, also on its own
+/// thread: two calls of the system for each new session, whose first deadlines are the nearest. Behind this clock none is the nearest.
+const CLOCK: Duration = Duration::from_secs(1);
 
 /// All of them. They end when this is dropped, and what still runs there with them.
 pub(super) struct Workers {
@@ -49,10 +57,24 @@ impl Worker {
         let handle = runtime.handle().clone();
         let (ends, end) = oneshot::channel();
         thread::Builder::new().name(format!("popgate-{number}")).spawn(move || {
-            // Dropped or told: it is over in any case.
-            let _ = runtime.block_on(end);
+            runtime.block_on(async {
+                tokio::select! {
+                    // Dropped or told: it is over in any case.
+                    _ = end => {}
+                    never = tick() => never,
+                }
+            });
             runtime.shutdown_background();
         })?;
         Ok(Self { handle, ends })
+    }
+}
+
+/// Keeps the clock going.
+async fn tick() -> ! {
+    let mut clock = interval(CLOCK);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        clock.tick().await;
     }
 }

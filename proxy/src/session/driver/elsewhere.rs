@@ -8,19 +8,27 @@ use std::future::poll_fn;
 use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-/// Work that takes longer is done elsewhere the next time: nanoseconds of CPU time, so that a busy machine makes nothing
-/// look long.
-const LONG: i64 = 1_000_000;
+/// Work that takes longer is done elsewhere the next time: CPU time, so that a busy machine makes nothing look long.
+const LONG: Duration = Duration::from_millis(1);
 
-/// Whether the work of one session took long the last time.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pace {
-    is_slow: bool,
+/// How long the work of one session took the last time.
+///
+/// To ask the system for the CPU time of a thread costs microseconds. No work takes more of it than the clock on the wall
+/// says, so the thread is asked only when that said that the work before took long.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Pace {
+    #[default]
+    Quick,
+    /// Long by the wall clock.
+    Unclear,
+    /// Long by the thread's.
+    Slow,
 }
 
 impl Pace {
@@ -30,37 +38,52 @@ impl Pace {
         pool: &Handle,
         work: impl Future<Output = T> + Send + 'static,
     ) -> T {
-        let mut work = Box::pin(measured(work));
-        let begun = match self.is_slow {
-            true => Poll::Pending,
-            false => poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await,
+        let clock = if *self == Self::Quick { wall_time } else { thread_time };
+        let mut work = Box::pin(measured(work, clock));
+        let begun = match self {
+            Self::Slow => Poll::Pending,
+            Self::Quick | Self::Unclear => poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await,
         };
+        let gave_way = begun.is_pending();
         let (done, spent) = match begun {
             Poll::Ready(done) => done,
             Poll::Pending => Elsewhere(pool.spawn(work)).await,
         };
-        self.is_slow = spent > LONG;
+        *self = match self {
+            _ if spent <= LONG => Self::Quick,
+            Self::Quick if !gave_way => Self::Unclear,
+            _ => Self::Slow,
+        };
         done
     }
 }
 
-/// What comes of some work, and the CPU time that it took, in nanoseconds.
-async fn measured<T>(work: impl Future<Output = T>) -> (T, i64) {
+/// What comes of some work, and the time that it took while it ran.
+async fn measured<T>(work: impl Future<Output = T>, clock: fn() -> Duration) -> (T, Duration) {
     let mut work = pin!(work);
-    let mut spent = 0;
+    let mut spent = Duration::ZERO;
     poll_fn(|context| {
-        let began = thread_time();
+        let began = clock();
         let poll = work.as_mut().poll(context);
-        spent += thread_time() - began;
+        spent += clock().saturating_sub(began);
         poll.map(|done| (done, spent))
     })
     .await
 }
 
-/// CPU time of this thread, in nanoseconds; it lives for less than the centuries that fit.
-fn thread_time() -> i64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
+/// CPU time of this thread.
+fn thread_time() -> Duration {
+    time_of(ClockId::ThreadCPUTime)
+}
+
+fn wall_time() -> Duration {
+    time_of(ClockId::Monotonic)
+}
+
+/// What a clock shows that shows no time before its beginning.
+fn time_of(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Work on another thread, for as long as this is waited for.
@@ -91,7 +114,6 @@ impl<T> Drop for Elsewhere<T> {
 #[cfg(test)]
 mod tests {
     use std::thread::{self, ThreadId};
-    use std::time::Duration;
 
     use tokio::runtime::{Builder, Runtime};
     use tokio::sync::oneshot;
@@ -119,8 +141,8 @@ mod tests {
         let mut pace = Pace::default();
         assert_eq!(run(&mut pace, 0), here);
         assert_ne!(run(&mut pace, 1), here);
-        assert_eq!(run(&mut Pace { is_slow: false }, 0), here);
-        assert_ne!(run(&mut Pace { is_slow: true }, 0), here);
+        assert_eq!(run(&mut Pace::Unclear, 0), here);
+        assert_ne!(run(&mut Pace::Slow, 0), here);
     }
 
     #[test]
@@ -128,20 +150,24 @@ mod tests {
         let (here, pool) = (thread::current().id(), pool());
         let runtime = Builder::new_current_thread().build().unwrap();
         let mut pace = Pace::default();
-        let slow = async {
+        let slow = async || {
             let began = thread_time();
             while thread_time() - began <= LONG {}
         };
-        runtime.block_on(pace.run(pool.handle(), slow));
+        for expected in [Pace::Unclear, Pace::Slow] {
+            runtime.block_on(pace.run(pool.handle(), slow()));
+            assert_eq!(pace, expected);
+        }
         assert_ne!(runtime.block_on(pace.run(pool.handle(), given_way(0))), here);
         // However long the thread took to wake up. A machine that lends this one its processors may take them away meanwhile,
         // which looks like CPU time.
         let is_back = (0..100).any(|_| {
             let waited = async { thread::sleep(Duration::from_millis(3)) };
             runtime.block_on(pace.run(pool.handle(), waited));
-            runtime.block_on(pace.run(pool.handle(), given_way(0))) == here
+            pace == Pace::Quick
         });
         assert!(is_back);
+        assert_eq!(runtime.block_on(pace.run(pool.handle(), given_way(0))), here);
     }
 
     #[test]
@@ -153,7 +179,7 @@ mod tests {
             std::future::pending::<()>().await;
         };
         Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-            let mut pace = Pace { is_slow: true };
+            let mut pace = Pace::Slow;
             let waiting = tokio::time::timeout(Duration::from_millis(1), pace.run(pool.handle(), work));
             assert!(waiting.await.is_err());
             assert!(ended.await.is_err());
@@ -165,6 +191,6 @@ mod tests {
     fn a_panic_comes_back() {
         let pool = pool();
         let work = async { panic!("a fault") };
-        Builder::new_current_thread().build().unwrap().block_on(Pace { is_slow: true }.run(pool.handle(), work));
+        Builder::new_current_thread().build().unwrap().block_on(Pace::Slow.run(pool.handle(), work));
     }
 }
