@@ -1,7 +1,7 @@
 //! Programs of Windows that unpack something when they run: themselves, or what they install.
 //!
 //! None is unpacked here. The marks are those that packers leave as they are. Where they leave none, the program begins in a section
-//! that it may write to: what unpacks itself writes its code before it runs it, and compilers never lay out a program so.
+//! behind its first one that it may write to: packers put what unpacks the program behind it. Compilers lay out no program so.
 
 use memchr::memmem;
 
@@ -52,7 +52,7 @@ pub(crate) fn open(source: &mut Source<'_, '_>, place: &Place) -> Result<(), Uns
     let headers = &seen[..seen.len().min(HEADERS)];
     let marked = &headers[..headers.len().min(MARKED)];
     let packed =
-        PACKERS.iter().any(|mark| memmem::find(marked, mark).is_some()) || begins_writable(headers) == Some(true);
+        PACKERS.iter().any(|mark| memmem::find(marked, mark).is_some()) || begins_behind(headers) == Some(true);
     let seen = source.peek(STUB);
     let archive = ARCHIVES.iter().find(|(mark, _)| memmem::find(seen, mark).is_some());
     let opened = zip::open(source, place, false);
@@ -63,10 +63,10 @@ pub(crate) fn open(source: &mut Source<'_, '_>, place: &Place) -> Result<(), Uns
     }
 }
 
-/// Whether the section in which a program begins may be written to; none where the headers do not say so.
+/// Whether the section in which a program begins is not its first one, and may be written to; none where the headers do not say so.
 ///
 /// Source: Microsoft, *PE Format*: *COFF File Header*, *Optional Header Standard Fields*, *Section Table*.
-fn begins_writable(headers: &[u8]) -> Option<bool> {
+fn begins_behind(headers: &[u8]) -> Option<bool> {
     let start = Fields(headers.get(0x3c..)?).length()?;
     let mut file = Fields(headers.get(start..)?);
     if file.take(4)? != b"PE\0\0" {
@@ -82,13 +82,13 @@ fn begins_writable(headers: &[u8]) -> Option<bool> {
     if entry == 0 {
         return None;
     }
-    for _ in 0..sections {
+    for section in 0..sections {
         let _name = file.take(8)?;
         let (size, address, in_file) = (file.long()?, file.long()?, file.long()?);
         let _places_and_counts = file.take(16)?;
         let flags = file.long()?;
         if entry.checked_sub(address).is_some_and(|offset| offset < size.max(in_file)) {
-            return Some(flags & WRITABLE != 0);
+            return Some(section > 0 && flags & WRITABLE != 0);
         }
     }
     None

@@ -173,17 +173,18 @@ fn what_is_not_opened_is_named() {
 }
 
 #[test]
-fn a_program_that_may_write_to_its_beginning_is_packed() {
+fn a_program_that_begins_behind_itself_is_packed() {
     const CODE: u32 = 0x6000_0020;
     const DATA: u32 = 0xc000_0040;
     let packed = |file: &[u8]| lines("f", file).contains(&"! f a packed program can't be opened".to_owned());
     for (entry, sections, expected) in [
         (0x1040, &[(0x1000, CODE), (0x2000, DATA)][..], false),
         (0x2040, &[(0x1000, CODE), (0x2000, DATA)], true),
-        (0x1000, &[(0x1000, CODE | DATA)], true),
-        (0, &[(0, DATA)], false),
-        (0x9000, &[(0x1000, DATA)], false),
-        (0xffff_ffff, &[(0x1000, DATA)], false),
+        (0x3000, &[(0x1000, CODE), (0x2000, DATA), (0x3000, CODE | DATA)], true),
+        (0x1000, &[(0x1000, CODE | DATA), (0x2000, DATA)], false),
+        (0, &[(0x1000, CODE), (0, DATA)], false),
+        (0x9000, &[(0x1000, CODE), (0x2000, DATA)], false),
+        (0xffff_ffff, &[(0x1000, CODE), (0x2000, DATA)], false),
     ] {
         assert_eq!(packed(&made::program(entry, sections)), expected, "{entry:x}");
     }

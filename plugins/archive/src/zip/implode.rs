@@ -229,7 +229,8 @@ mod tests {
         let mut empty = Writer::default();
         tree(&mut empty, 64, 16);
         tree(&mut empty, 64, 16);
-        empty.bits(0, 64);
+        empty.bits(0, 32);
+        empty.bits(0, 32);
         assert!(exploded(&empty, 0, 10).is_err());
         for length in 0..10 {
             assert!(exploded(&Writer(vec![true; length]), 4, 10).is_err());
