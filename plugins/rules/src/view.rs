@@ -3,6 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::io::Read as _;
 use std::rc::Rc;
+use std::string::FromUtf8Error;
 
 use popgate_plugin::{Message, Part};
 
@@ -109,7 +110,9 @@ impl<'m> View<'m> {
         let mut octets = Vec::new();
         // Reading from the host never fails.
         let _ = part.text().take(limit as u64).read_to_end(&mut octets);
-        let source = String::from_utf8_lossy(&octets);
+        // The last character may be cut.
+        let lossy = |error: FromUtf8Error| String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let source = String::from_utf8(octets).unwrap_or_else(lossy);
         self.has_html |= html;
         self.has_plain |= !html;
         if html {
