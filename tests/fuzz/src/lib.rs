@@ -6,6 +6,7 @@
 //!
 //! | target | is about |
 //! | --- | --- |
+//! | [`ahead`] | messages that are read ahead of the client |
 //! | [`command`] | lines out of a stream, commands out of lines |
 //! | [`reply`] | status lines, capability lists, lists of messages |
 //! | [`body`] | dot-stuffing, both ways |
@@ -16,6 +17,7 @@
 //! | [`configuration`] | configuration files |
 //! | [`session`](fn@session) | the session between a client and an upstream that say anything at all |
 
+mod ahead;
 mod body;
 mod command;
 mod configuration;
@@ -31,6 +33,7 @@ mod session;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+pub use ahead::ahead;
 pub use body::body;
 pub use command::command;
 pub use configuration::configuration;
@@ -45,7 +48,8 @@ pub use session::session;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
+    ("ahead", ahead),
     ("body", body),
     ("command", command),
     ("configuration", configuration),

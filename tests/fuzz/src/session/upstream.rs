@@ -150,7 +150,7 @@ fn fetch_policy(choice: u8, choices: &mut Unstructured<'_>) -> FetchPolicy {
         filtered: choice & 2 == 0,
         top_by: [TopBy::Top, TopBy::Retr, TopBy::Either][usize::from(choice >> 2) % 3],
         retr_once: choice & 16 == 0,
-        // What that sends belongs to no line; it has tests of its own.
+        // What that sends belongs to no line; it has a target of its own.
         read_ahead: (0, 0),
         sdps: choice & 32 == 0,
     }
