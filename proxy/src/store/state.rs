@@ -21,6 +21,7 @@ mod queue;
 mod sql;
 mod verdicts;
 mod whole;
+mod writer;
 
 #[cfg(test)]
 mod tests;

@@ -1,45 +1,26 @@
 //! What became of messages: who, when, what and why, and no text of any of them.
 //!
-//! ```text
-//! session -> queue (bounded) -> a task -> one transaction for many
-//! ```
-//!
-//! No message waits for this. While the database is away the last ones are kept in memory, up to a bound, and what is lost
-//! is counted in the log.
+//! No message waits for this: see [`super::writer`].
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout};
-use tracing::{debug, warn};
+use tokio::time::Instant;
 
 use super::database::{Aborted, Work};
+use super::writer::{Row as Later, Writer};
 use super::{Inner, PATIENCE, State, StateError};
 use crate::store::Identity;
 
-/// Judgements that wait to be written, at most; later ones are lost.
-const WAITING: usize = 4096;
-
 /// Judgements that are written at a time, at most.
 const BATCH: usize = 256;
-
-/// How long the task waits for more before it writes.
-const GATHER: Duration = Duration::from_millis(500);
-
-/// How often it looks meanwhile.
-const GLANCE: Duration = Duration::from_millis(50);
 
 /// Judgements that one statement writes, at most. Each has a parameter for each column, and SQLite takes 32,766 of them.
 const ROWS: usize = 16;
 
 /// Columns of the table.
 const COLUMNS: usize = 11;
-
-/// How long it waits after the database has failed.
-const PAUSE: Duration = Duration::from_secs(5);
 
 /// Characters of a text that are kept.
 const TEXT_MAX: usize = 500;
@@ -80,44 +61,39 @@ pub struct Wanted {
 
 /// Takes judgements in. A clone is the same.
 #[derive(Clone, Debug)]
-pub struct History {
-    queue: mpsc::Sender<Told>,
-}
-
-#[derive(Debug)]
-enum Told {
-    Judged(Box<Judgement>),
-    /// Everything before it is to be written now.
-    Flush(oneshot::Sender<()>),
-}
+pub struct History(Writer<Judgement>);
 
 impl History {
     /// A history that is written into a state as long as somebody has it.
     #[must_use]
     pub fn start(state: &State) -> Self {
-        let (queue, told) = mpsc::channel(WAITING);
-        tokio::spawn(write(Arc::clone(&state.inner), told));
-        Self { queue }
+        Self(Writer::start(&state.inner))
     }
 
     /// Notes a judgement; waits for nothing.
     pub fn note(&self, judged: Judgement) {
-        if self.queue.try_send(Told::Judged(Box::new(judged))).is_err() {
-            // The task says how many it is behind; this would be said of each message.
-            debug!("a judgement is not in the history: too many wait");
-        }
+        self.0.note(judged);
     }
 
     /// Waits until what was noted is written, but not for long.
     pub async fn flush(&self) {
-        let (done, written) = oneshot::channel();
-        let flush = async {
-            if self.queue.send(Told::Flush(done)).await.is_ok() {
-                // An error: the task has given up.
-                let _ = written.await;
-            }
-        };
-        let _ = timeout(2 * PATIENCE, flush).await;
+        self.0.flush().await;
+    }
+}
+
+impl Later for Judgement {
+    const WHAT: &'static str = "what became of messages";
+    const BATCH: usize = BATCH;
+    // Their number bounds them.
+    const OCTETS: usize = usize::MAX;
+    type Written = ();
+
+    fn octets(&self) -> usize {
+        0
+    }
+
+    async fn write(inner: &Inner, rows: &[Self], _: &mut (), deadline: Instant) -> Result<(), StateError> {
+        inner.database.transaction(deadline, Insert(rows)).await
     }
 }
 
@@ -132,63 +108,6 @@ impl State {
         judged.reverse();
         Ok(judged)
     }
-}
-
-/// Writes what is told until nobody can tell more.
-async fn write(inner: Arc<Inner>, mut told: mpsc::Receiver<Told>) {
-    let mut batch = Vec::new();
-    let mut failing = false;
-    while let Some(first) = told.recv().await {
-        let mut flushed = gather(first, &mut batch, &mut told).await;
-        while !batch.is_empty() {
-            match inner.database.transaction(Instant::now() + PATIENCE, Insert(&batch)).await {
-                Ok(()) => {
-                    failing = false;
-                    batch.clear();
-                }
-                Err(error) => {
-                    if !failing {
-                        warn!(%error, "what became of messages can't be written down for now");
-                    }
-                    failing = true;
-                    // Whoever waits for the end does not wait for a database that is away.
-                    flushed.clear();
-                    sleep(PAUSE).await;
-                    if told.is_closed() && told.is_empty() {
-                        return;
-                    }
-                    let waiting = told.len();
-                    if waiting + BATCH >= WAITING {
-                        warn!(lost = batch.len(), "what became of messages is not written down: the database is away");
-                        batch.clear();
-                    }
-                }
-            }
-        }
-        for done in flushed {
-            let _ = done.send(());
-        }
-    }
-}
-
-/// Takes what comes within a moment; those who wait for it. Nobody wakes this task for each message.
-async fn gather(first: Told, batch: &mut Vec<Judgement>, told: &mut mpsc::Receiver<Told>) -> Vec<oneshot::Sender<()>> {
-    let end = Instant::now() + GATHER;
-    let mut next = Some(first);
-    while let Some(one) = next {
-        match one {
-            Told::Judged(judged) => batch.push(*judged),
-            Told::Flush(done) => return vec![done],
-        }
-        if batch.len() >= BATCH || (told.is_empty() && Instant::now() >= end) {
-            break;
-        }
-        while told.is_empty() && !told.is_closed() && Instant::now() < end {
-            sleep(GLANCE).await;
-        }
-        next = told.try_recv().ok();
-    }
-    Vec::new()
 }
 
 /// Writes judgements.
@@ -305,6 +224,7 @@ fn storable(text: &str) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::writer::WAITING;
     use super::*;
 
     fn judged(user: Option<&str>, millisecond: u64) -> Judgement {
