@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 
-use crate::{Failure, Filter, Label, Learning, Message, Verdict, settings};
+use crate::{Failure, Filter, Label, Learning, LearningByToken, Message, Verdict, settings};
 
 /// What the bindings generator makes of `wit/filter.wit`, of the largest world.
 #[allow(unsafe_code, reason = "calls across the component boundary; generated, and checked by its authors")]
@@ -12,7 +12,7 @@ use crate::{Failure, Filter, Label, Learning, Message, Verdict, settings};
 #[allow(clippy::all, clippy::unwrap_used, clippy::uninlined_format_args, reason = "generated")]
 pub mod bindings {
     wit_bindgen::generate!({
-        world: "learning-filter",
+        world: "token-learning-filter",
         path: "wit",
         pub_export_macro: true,
         default_bindings_module: "popgate_plugin::component::bindings",
@@ -29,8 +29,10 @@ mod plain {
 
 pub use bindings::exports::popgate::filter::filter as exported;
 pub use bindings::exports::popgate::filter::learning as exported_learning;
+pub use bindings::exports::popgate::filter::learning_by_token as exported_by_token;
 pub use bindings::popgate::filter::mail::Message as HostMessage;
 pub use exported::{Failure as HostFailure, Guest, Verdict as HostVerdict};
+pub use exported_by_token::Guest as LearningByTokenGuest;
 pub use exported_learning::{Guest as LearningGuest, Label as HostLabel};
 
 /// Makes the linker look at the description of [`plain`].
@@ -108,6 +110,43 @@ impl<F: Learning> Slot<F> {
     pub fn forget(&self, message: HostMessage, label: HostLabel) -> Result<(), HostFailure> {
         Ok(self.with(|filter| filter.forget(&Message { host: message }, label.into()))?)
     }
+}
+
+/// What is to be done with the message of a token.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// Learn it.
+    Learn,
+    /// Forget it.
+    Forget,
+}
+
+impl<F: LearningByToken> Slot<F> {
+    /// Has the message of a token, for a user or for all, learned or forgotten.
+    ///
+    /// # Errors
+    ///
+    /// The filter's failure.
+    pub fn by_token(
+        &self,
+        step: Step,
+        (token, user): (Vec<u8>, Option<String>),
+        label: HostLabel,
+    ) -> Result<(), HostFailure> {
+        Ok(self.with(|filter| match step {
+            Step::Learn => filter.learn_token(&token, user.as_deref(), label.into()),
+            Step::Forget => filter.forget_token(&token, user.as_deref(), label.into()),
+        })?)
+    }
+}
+
+/// The answer of a filter that learns from messages alone.
+///
+/// # Errors
+///
+/// That it does.
+pub fn learns_by_no_token() -> Result<(), HostFailure> {
+    Err(HostFailure::Message("learns from messages alone".to_owned()))
 }
 
 impl From<Failure> for HostFailure {

@@ -75,17 +75,18 @@ pub mod component;
 pub mod testing;
 
 pub use filter::{Failure, Filter, NoSettings, Refused, TooLarge, Verdict};
-pub use learning::{Label, Learning};
+pub use learning::{Label, Learning, LearningByToken};
 pub use message::{Finding, Header, Message, Replacement};
 pub use part::{Part, Splice};
 pub use random::random;
 pub use reader::Reader;
 
 /// Makes a WebAssembly component of a type that implements [`Filter`]; with `export!(Type, learning)` of one that implements
-/// [`Learning`], too.
+/// [`Learning`], too, and with `export!(Type, learning_by_token)` of one that implements [`LearningByToken`] besides.
 ///
 /// It stands once in a crate with `crate-type = ["cdylib", "rlib"]`. In a native build it only checks the
-/// type, since the names that a component exports mean nothing to a native linker.
+/// type, since the names that a component exports mean nothing to a native linker. A filter that learns from messages alone
+/// exports `learning-by-token` like one that does not, and is never called there, since it leaves no tokens.
 #[macro_export]
 macro_rules! export {
     ($filter:ty) => {
@@ -107,27 +108,7 @@ macro_rules! export {
     ($filter:ty, learning) => {
         #[cfg(target_family = "wasm")]
         const _: () = {
-            $crate::__component!($filter, ());
-
-            impl $crate::component::LearningGuest for Component {
-                fn learn(
-                    message: $crate::component::HostMessage,
-                    label: $crate::component::HostLabel,
-                ) -> ::core::result::Result<(), $crate::component::HostFailure> {
-                    CONFIGURED.with(|slot| slot.learn(message, label))
-                }
-
-                fn forget(
-                    message: $crate::component::HostMessage,
-                    label: $crate::component::HostLabel,
-                ) -> ::core::result::Result<(), $crate::component::HostFailure> {
-                    CONFIGURED.with(|slot| slot.forget(message, label))
-                }
-            }
-
-            $crate::component::bindings::export!(
-                Component with_types_in $crate::component::bindings
-            );
+            $crate::__learning!($filter, |_, _, _, _| $crate::component::learns_by_no_token());
         };
 
         #[cfg(not(target_family = "wasm"))]
@@ -136,9 +117,21 @@ macro_rules! export {
             is_learning::<$filter>();
         };
     };
+    ($filter:ty, learning_by_token) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            $crate::__learning!($filter, $crate::component::Slot::by_token);
+        };
+
+        #[cfg(not(target_family = "wasm"))]
+        const _: fn() = || {
+            fn is_learning_by_token<F: $crate::LearningByToken>() {}
+            is_learning_by_token::<$filter>();
+        };
+    };
 }
 
-/// What both forms of [`export!`] have in common: the type, and what is done at first.
+/// What all forms of [`export!`] have in common: the type, and what is done at first.
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 #[macro_export]
@@ -163,6 +156,54 @@ macro_rules! __component {
                 CONFIGURED.with(|slot| slot.filter(message))
             }
         }
+    };
+}
+
+/// What both forms of [`export!`] for filters that learn have in common; they differ in what becomes of a token.
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __learning {
+    ($filter:ty, $by_token:expr) => {
+        $crate::__component!($filter, ());
+
+        impl $crate::component::LearningGuest for Component {
+            fn learn(
+                message: $crate::component::HostMessage,
+                label: $crate::component::HostLabel,
+            ) -> ::core::result::Result<(), $crate::component::HostFailure> {
+                CONFIGURED.with(|slot| slot.learn(message, label))
+            }
+
+            fn forget(
+                message: $crate::component::HostMessage,
+                label: $crate::component::HostLabel,
+            ) -> ::core::result::Result<(), $crate::component::HostFailure> {
+                CONFIGURED.with(|slot| slot.forget(message, label))
+            }
+        }
+
+        impl $crate::component::LearningByTokenGuest for Component {
+            fn learn_token(
+                token: ::std::vec::Vec<u8>,
+                user: ::core::option::Option<::std::string::String>,
+                label: $crate::component::HostLabel,
+            ) -> ::core::result::Result<(), $crate::component::HostFailure> {
+                CONFIGURED.with(|slot| ($by_token)(slot, $crate::component::Step::Learn, (token, user), label))
+            }
+
+            fn forget_token(
+                token: ::std::vec::Vec<u8>,
+                user: ::core::option::Option<::std::string::String>,
+                label: $crate::component::HostLabel,
+            ) -> ::core::result::Result<(), $crate::component::HostFailure> {
+                CONFIGURED.with(|slot| ($by_token)(slot, $crate::component::Step::Forget, (token, user), label))
+            }
+        }
+
+        $crate::component::bindings::export!(
+            Component with_types_in $crate::component::bindings
+        );
     };
 }
 

@@ -168,6 +168,16 @@ impl Message {
         self.host.report(symbol, *points, *value, text).map_err(Refused)
     }
 
+    /// Leaves a token of 1 to 65,536 octets, by which the filter can learn the message when it is gone: see
+    /// [`LearningByToken`](crate::LearningByToken). The last one counts, whether the filter passes the message or holds it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] if it has another size.
+    pub fn leave_learn_token(&self, token: &[u8]) -> Result<(), Refused> {
+        self.host.leave_learn_token(token).map_err(Refused)
+    }
+
     /// Adds a header field in front of all others. The host encodes and folds the value.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::{Failure, Filter, Finding, Label, Learning, Message, Verdict, settings};
+use crate::{Failure, Filter, Finding, Label, Learning, LearningByToken, Message, Verdict, settings};
 
 pub use state::{commit, discard, set_state_problem, set_state_user};
 
@@ -130,6 +130,34 @@ pub fn forget(filter: &impl Learning, message: &Message, label: Label) -> Result
     settled(filter.forget(message, label))
 }
 
+/// Has a filter learn the message of a token, for this user, as the host does it.
+///
+/// # Errors
+///
+/// The filter's failure.
+pub fn learn_token(
+    filter: &impl LearningByToken,
+    token: &[u8],
+    user: Option<&str>,
+    label: Label,
+) -> Result<(), Failure> {
+    settled(filter.learn_token(token, user, label))
+}
+
+/// Has a filter forget the message of a token as the host does it.
+///
+/// # Errors
+///
+/// The filter's failure.
+pub fn forget_token(
+    filter: &impl LearningByToken,
+    token: &[u8],
+    user: Option<&str>,
+    label: Label,
+) -> Result<(), Failure> {
+    settled(filter.forget_token(token, user, label))
+}
+
 fn settled<T>(answer: Result<T, Failure>) -> Result<T, Failure> {
     if answer.is_ok() {
         commit();
@@ -198,5 +226,11 @@ impl Message {
     #[must_use]
     pub fn reported(&self) -> Vec<Finding> {
         self.host.reported.borrow().clone()
+    }
+
+    /// The token that the filter under test has left; also one that a failure would discard.
+    #[must_use]
+    pub fn learn_token(&self) -> Option<Vec<u8>> {
+        self.host.learn_token.borrow().clone()
     }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use breaker::{Breaker, BreakerPolicy};
 pub use chain::{
-    Chain, Disposition, FilterReport, Link, OnFailure, Only, Outcome, Oversize, Poison, Report, Selection,
+    Chain, Disposition, FilterReport, LearnToken, Link, OnFailure, Only, Outcome, Oversize, Poison, Report, Selection,
     UserPredicate,
 };
 
@@ -44,6 +44,11 @@ pub trait Filter: Send + Sync {
         false
     }
 
+    /// Whether it leaves tokens, by which it learns messages that are gone.
+    fn learns_by_token(&self) -> bool {
+        false
+    }
+
     /// Learns a message, or forgets it: all of it or nothing, and nothing twice.
     fn learn(&self, _: Lesson) -> Pin<Box<dyn Future<Output = Result<Learned, Failure>> + Send + '_>> {
         Box::pin(async { Err(Failure::Message("does not learn".into())) })
@@ -62,8 +67,8 @@ pub enum Label {
 /// A message to be learned.
 #[derive(Clone, Debug)]
 pub struct Lesson {
-    /// The message.
-    pub message: Message,
+    /// The message; none: it is gone, and the filter knows what it has left of it.
+    pub message: Option<Message>,
     /// By what it is known again: the hash of its octets as they came.
     pub id: [u8; 32],
     /// Whose it is.
@@ -79,6 +84,8 @@ pub enum Learned {
     New,
     /// It was known, or not known, already.
     Known,
+    /// The message is gone, and the filter has left no token of it, or none for this user.
+    NoToken,
 }
 
 /// What a filter gets.
@@ -185,6 +192,8 @@ pub struct Decision {
     pub edits: Vec<Edit>,
     /// What was found.
     pub findings: Vec<Finding>,
+    /// By what the filter can learn the message when it is gone.
+    pub learn_token: Option<Vec<u8>>,
     /// Whether the filter has noted something about the message, which then is to count once.
     #[serde(skip)]
     pub noted: bool,

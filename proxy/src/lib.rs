@@ -30,7 +30,7 @@
 //! | [`message`] | one mail: octets in memory or in an unlinked, mapped spool file; lazily parsed views; edits and how they become octets | nothing of popgate |
 //! | [`filter`] | the trait `Filter`, verdicts, the chain, policies for failures | `message` |
 //! | [`plugin`] | wasm filters: engine, catalogue, limits, host functions; one adapter file per API track | `filter`, `message`, `store`, the configuration, the bundled plugins |
-//! | [`store`] | what outlives a session: quarantine, repeated failures, what became of messages still on their server, what filters remember and what became of messages (in SQLite or PostgreSQL) | the configuration |
+//! | [`store`] | what outlives a session: quarantine, repeated failures, what became of messages still on their server, what filters remember and leave of messages that go, what became of messages (in SQLite or PostgreSQL) | the configuration |
 //! | [`session`] | the client-facing state machine without I/O, the client's view of the maildrop; `session::driver` is the one that awaits | `pop3`; the driver also `message`, `filter`, `upstream`, `net`, `store` |
 //! | [`upstream`] | choosing a server, connecting where that is allowed, the conversation in step | `pop3`, `net`, the configuration |
 //! | [`net`] | streams (plain or TLS), listeners, admission, PROXY protocol, original destinations, certificates | the configuration |

@@ -1,5 +1,6 @@
 //! What outlives a session: mail in quarantine, which messages filters failed on, hints about messages that are still on their
-//! server, what filters remember, verdicts that are known, and the history of what became of messages.
+//! server, what filters remember, by what they can learn mail that is gone, verdicts that are known, and the history of what
+//! became of messages.
 //!
 //! [`State`] and [`Quarantine`] are asynchronous, everything else blocks; asynchronous callers use `spawn_blocking`.
 
@@ -18,5 +19,6 @@ pub use quarantine::{
 };
 #[cfg(feature = "wasm")]
 pub use state::{
-    Changes, History, Judgement, Label, Lesson, Owner, PATIENCE, State, StateError, Verdicts, Wanted, Write, expiry,
+    Arrivals, Changes, HashStart, History, Judgement, Label, LearnToken, LearnTokens, Lesson, Owner, PATIENCE, State,
+    StateError, Verdicts, Wanted, Write, expiry,
 };

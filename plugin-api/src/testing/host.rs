@@ -16,6 +16,7 @@ pub(crate) struct Message {
     pub(super) findings: Vec<Finding>,
     pub(super) edits: Rc<RefCell<Vec<Edit>>>,
     pub(super) reported: RefCell<Vec<Finding>>,
+    pub(super) learn_token: RefCell<Option<Vec<u8>>>,
 }
 
 impl Message {
@@ -25,7 +26,14 @@ impl Message {
         if mail.parts.iter().any(|part| part.ambiguous) {
             facts.insert("ambiguous".to_owned(), "true".to_owned());
         }
-        Self { mail, facts, findings: Vec::new(), edits: Rc::default(), reported: RefCell::default() }
+        Self {
+            mail,
+            facts,
+            findings: Vec::new(),
+            edits: Rc::default(),
+            reported: RefCell::default(),
+            learn_token: RefCell::default(),
+        }
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -90,6 +98,14 @@ impl Message {
         }
         let finding = Finding { points, value, ..Finding::new(symbol, text) };
         self.reported.borrow_mut().push(finding);
+        Ok(())
+    }
+
+    pub(crate) fn leave_learn_token(&self, token: &[u8]) -> Result<(), String> {
+        if token.is_empty() || token.len() > CHUNK as usize {
+            return Err(format!("a learn token has 1 to 65,536 octets, not {}", token.len()));
+        }
+        self.learn_token.replace(Some(token.to_vec()));
         Ok(())
     }
 
@@ -311,5 +327,19 @@ mod tests {
         }
         assert_eq!(message.edits(), []);
         assert_eq!(message.reported(), []);
+    }
+
+    #[test]
+    fn the_last_learn_token_of_a_legal_size_counts() {
+        let message = Message::from("Subject: s\n\ntext\n");
+        assert!(message.leave_learn_token(b"").is_err());
+        assert_eq!(message.learn_token(), None);
+        for token in [vec![0], vec![7; 65_536], b"last".to_vec()] {
+            message.leave_learn_token(&token).unwrap();
+            assert_eq!(message.learn_token(), Some(token));
+        }
+        let refused = message.leave_learn_token(&[0; 65_537]).unwrap_err();
+        assert_eq!(refused.to_string(), "a learn token has 1 to 65,536 octets, not 65537");
+        assert_eq!(message.learn_token().unwrap(), b"last");
     }
 }

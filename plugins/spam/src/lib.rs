@@ -9,18 +9,20 @@
 //! | --- | --- |
 //! | `tokens` | a message as tokens |
 //! | [`counts`] | what was learned, and where it is kept |
+//! | `keys` | the tokens of a message as a learn token |
 //! | `score` | from counts to a probability |
 //! | `report` | the reasons, for people |
 //! | `settings` | the settings, checked |
 
 pub mod counts;
+mod keys;
 mod report;
 mod score;
 mod settings;
 mod tokens;
 
 use popgate_plugin::state::Scope;
-use popgate_plugin::{Failure, Filter, Finding, Label, Learning, Message, Verdict};
+use popgate_plugin::{Failure, Filter, Finding, Label, Learning, LearningByToken, Message, Verdict};
 
 use crate::counts::{Counters, InState, Learned};
 use crate::score::Score;
@@ -59,6 +61,16 @@ impl Learning for Spam {
     }
 }
 
+impl LearningByToken for Spam {
+    fn learn_token(&self, token: &[u8], user: Option<&str>, label: Label) -> Result<(), Failure> {
+        self.0.learn_token(token, user, label)
+    }
+
+    fn forget_token(&self, token: &[u8], user: Option<&str>, label: Label) -> Result<(), Failure> {
+        self.0.forget_token(token, user, label)
+    }
+}
+
 /// What the filter does, whatever keeps its counters.
 #[derive(Debug)]
 pub struct Classifier<C> {
@@ -82,7 +94,7 @@ impl<C: Counters> Classifier<C> {
         &self.counters
     }
 
-    /// Judges a message and reports it.
+    /// Judges a message and reports it, and leaves what it takes to learn it later.
     ///
     /// # Errors
     ///
@@ -90,6 +102,9 @@ impl<C: Counters> Classifier<C> {
     pub fn examine(&self, message: &Message) -> Result<(), Failure> {
         let tokens = Tokens::of(message, &self.settings.bounds);
         let keys: Vec<u64> = tokens.keys().collect();
+        if self.settings.learn_tokens {
+            message.leave_learn_token(&keys::write(&keys))?;
+        }
         let learned = self.learned(message, &keys)?;
         let enough: Vec<_> = learned.iter().filter(|(learned, _)| self.is_enough(learned)).cloned().collect();
         let finding = if enough.is_empty() {
@@ -112,7 +127,7 @@ impl<C: Counters> Classifier<C> {
     ///
     /// The counters can't be written.
     pub fn learn(&self, message: &Message, label: Label) -> Result<(), Failure> {
-        counts::learn(&self.counters, self.scope(message), &self.keys(message), label)
+        counts::learn(&self.counters, self.scope_of(message), &self.keys(message), label)
     }
 
     /// Undoes what [`Classifier::learn`] did with the same message and label.
@@ -121,7 +136,25 @@ impl<C: Counters> Classifier<C> {
     ///
     /// The counters can't be written.
     pub fn forget(&self, message: &Message, label: Label) -> Result<(), Failure> {
-        counts::forget(&self.counters, self.scope(message), &self.keys(message), label)
+        counts::forget(&self.counters, self.scope_of(message), &self.keys(message), label)
+    }
+
+    /// Learns that the message of this learn token has this label.
+    ///
+    /// # Errors
+    ///
+    /// The token is none, or the counters can't be written.
+    pub fn learn_token(&self, token: &[u8], user: Option<&str>, label: Label) -> Result<(), Failure> {
+        counts::learn(&self.counters, self.scope(user), &keys::read(token)?, label)
+    }
+
+    /// Undoes what [`Classifier::learn_token`] did with the same token, user and label.
+    ///
+    /// # Errors
+    ///
+    /// The token is none, or the counters can't be written.
+    pub fn forget_token(&self, token: &[u8], user: Option<&str>, label: Label) -> Result<(), Failure> {
+        counts::forget(&self.counters, self.scope(user), &keys::read(token)?, label)
     }
 
     fn keys(&self, message: &Message) -> Vec<u64> {
@@ -129,14 +162,19 @@ impl<C: Counters> Classifier<C> {
     }
 
     /// Where a message is learned.
-    fn scope(&self, message: &Message) -> Scope {
-        if self.settings.users && message.fact("user").is_some() { Scope::User } else { Scope::Shared }
+    fn scope_of(&self, message: &Message) -> Scope {
+        if self.settings.users { self.scope(message.fact("user").as_deref()) } else { Scope::Shared }
+    }
+
+    /// Where it is learned for a user, or for all.
+    fn scope(&self, user: Option<&str>) -> Scope {
+        if self.settings.users && user.is_some() { Scope::User } else { Scope::Shared }
     }
 
     /// What was learned in the scopes that count for a message, with the weight of each.
     fn learned(&self, message: &Message, keys: &[u64]) -> Result<Vec<(Learned, f64)>, Failure> {
         let mut learned = vec![(self.counters.read(Scope::Shared, keys)?, 1.0)];
-        if self.scope(message) == Scope::User {
+        if self.scope_of(message) == Scope::User {
             learned.push((self.counters.read(Scope::User, keys)?, self.settings.user_weight));
         }
         Ok(learned)
@@ -174,7 +212,7 @@ fn symbol(score: &Score, certain: f64) -> &'static str {
     }
 }
 
-popgate_plugin::export!(Spam, learning);
+popgate_plugin::export!(Spam, learning_by_token);
 
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ pub struct Settings {
     ham_points: f64,
     clues: usize,
     report: bool,
+    learn_tokens: bool,
     pairs: usize,
     tokens: usize,
     part_size: usize,
@@ -33,6 +34,7 @@ impl Default for Settings {
             ham_points: 2.0,
             clues: 6,
             report: true,
+            learn_tokens: true,
             pairs: 1,
             tokens: 3_000,
             part_size: 65_536,
@@ -56,6 +58,8 @@ pub(crate) struct Checked {
     pub(crate) ham_points: f64,
     pub(crate) clues: usize,
     pub(crate) report: bool,
+    /// Whether messages can be learned when they are gone.
+    pub(crate) learn_tokens: bool,
     pub(crate) bounds: Bounds,
 }
 
@@ -64,7 +68,7 @@ impl TryFrom<Settings> for Checked {
 
     fn try_from(settings: Settings) -> Result<Self, String> {
         let Settings { minimum, users, user_weight, certain, points, ham_points, clues, report, .. } = settings;
-        let Settings { pairs, tokens, part_size, text_size, .. } = settings;
+        let Settings { learn_tokens, pairs, tokens, part_size, text_size, .. } = settings;
         within("minimum", minimum, 1, 1_000_000)?;
         within("user_weight", user_weight, 1.0, 1000.0)?;
         within("certain", certain, 0.6, 0.999_999)?;
@@ -76,7 +80,7 @@ impl TryFrom<Settings> for Checked {
         within("part_size", part_size, 1024, 1 << 20)?;
         within("text_size", text_size, 1024, 1 << 22)?;
         let bounds = Bounds { part: part_size, message: text_size, tokens, pairs };
-        Ok(Self { minimum, users, user_weight, certain, points, ham_points, clues, report, bounds })
+        Ok(Self { minimum, users, user_weight, certain, points, ham_points, clues, report, learn_tokens, bounds })
     }
 }
 

@@ -1,10 +1,12 @@
 //! The filter on messages in memory.
 
+use popgate_plugin::state::Scope;
 use popgate_plugin::testing::{self, configure};
 use popgate_plugin::{Finding, Label, Message, Verdict};
 use serde_json::{Value, json};
 
 use super::Spam;
+use super::counts::{Counters, InState};
 
 const SPAM: &str = "From: Deals <deals@shop.example>\nSubject: cheap pills\n\nBuy cheap pills now, money back\n";
 const HAM: &str = "From: Bob <bob@example.org>\nSubject: meeting\n\nShall we meet on Monday about the report?\n";
@@ -127,6 +129,46 @@ fn forgetting_undoes_learning() {
     assert_ne!(judge(&filter, SPAM, None), before);
     testing::forget(&filter, &other, Label::Ham).unwrap();
     assert_eq!(judge(&filter, SPAM, None), before);
+}
+
+#[test]
+fn a_message_and_its_learn_token_are_the_same_lesson() {
+    let odd = "Subject: cheap report\nContent-Type: text/html\n\n<a href='http://h.example/a'>pills</a> \u{fc}ber\n";
+    for users in [false, true] {
+        let filter = filter(json!({"minimum": 3, "users": users}));
+        for user in [None, Some("user")] {
+            let counters = |mail: &str| {
+                let keys = filter.0.keys(&Message::from(mail));
+                [Scope::Shared, Scope::User].map(|scope| {
+                    let learned = InState.read(scope, &keys).unwrap();
+                    (learned.totals, learned.tokens)
+                })
+            };
+            for (mail, label) in [(SPAM, Label::Spam), (HAM, Label::Ham), (odd, Label::Spam), ("", Label::Ham)] {
+                let before = counters(mail);
+                let message = message(mail, user);
+                assert_eq!(testing::examine(&filter, &message), Ok(Verdict::Pass));
+                let token = message.learn_token().unwrap();
+                testing::learn(&filter, &message, label).unwrap();
+                let by_message = counters(mail);
+                assert_ne!(by_message, before);
+                // What was learned by the one is forgotten by the other.
+                testing::forget_token(&filter, &token, user, label).unwrap();
+                assert_eq!(counters(mail), before);
+                testing::learn_token(&filter, &token, user, label).unwrap();
+                assert_eq!(counters(mail), by_message);
+                testing::forget(&filter, &message, label).unwrap();
+                assert_eq!(counters(mail), before);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_learn_token_is_left_where_that_is_configured() {
+    let message = Message::from(SPAM);
+    assert_eq!(testing::examine(&filter(json!({"learn_tokens": false})), &message), Ok(Verdict::Pass));
+    assert_eq!(message.learn_token(), None);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! `popgate learn`: shows the filters that learn what is spam and what is not.
 //!
 //! Each message is one transaction, together with the note that it was learned: whatever ends the program, it goes on where it
-//! was when it is called again, and nothing counts twice.
+//! was when it is called again, and nothing counts twice. Messages that are gone are learned by the tokens that filters have left.
 
 mod mails;
+mod seen;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::task::JoinSet;
 use super::filter::{self, Mail};
 use super::{DONE, FAILED, USAGE, load};
 use crate::filter::{Failure, Label, Learned, Selection};
+use crate::store::HashStart;
 
 /// What to learn, and for whom.
 #[derive(Debug, Args)]
@@ -32,8 +34,12 @@ pub(super) struct Arguments {
     /// The upstream of that user, where there are several.
     #[arg(long, value_name = "NAME", requires = "user")]
     upstream: Option<String>,
+    /// Messages that came through the proxy within 30 days, by the hashes in `popgate history --json`, or the first digits of
+    /// them.
+    #[arg(long, value_name = "SHA256", num_args = 1.., value_parser = seen::hash)]
+    seen: Vec<HashStart>,
     /// Mails, mbox files, Maildirs, other folders.
-    #[arg(value_name = "PATH", required = true)]
+    #[arg(value_name = "PATH", required_unless_present = "seen", conflicts_with = "seen")]
     paths: Vec<PathBuf>,
 }
 
@@ -102,11 +108,19 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
         eprintln!("{}", text.trim_end());
         return FAILED;
     }
-    let files = match filter::files(&arguments.paths) {
-        Ok(files) => mails::without_others(files),
-        Err(error) => return usage(format!("error: {error}")),
+    let count = match (arguments.seen.as_slice(), plugins.store()) {
+        ([], _) => match filter::files(&arguments.paths) {
+            Ok(files) => all(&mails::without_others(files), &arguments, selection, &upstream).await,
+            Err(error) => return usage(format!("error: {error}")),
+        },
+        (_, Some(state)) if selection.learns_by_token() => seen::all(&arguments, state, &selection, &upstream).await,
+        _ => {
+            return usage(
+                "error: no filter of this configuration learns messages that are gone\nhint: learn them from files"
+                    .into(),
+            );
+        }
     };
-    let count = all(&files, &arguments, selection, &upstream).await;
     let Count { learned, known, failed } = count;
     match arguments.label.forget {
         false => println!("{learned} learned, {known} known already, {failed} failed"),

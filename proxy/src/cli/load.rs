@@ -9,7 +9,7 @@ use tracing::info;
 use crate::filter::{Breaker, BreakerPolicy, Chain, Link, OnFailure, Only, Oversize, UserPredicate};
 use crate::message::{Budget, Limits};
 use crate::plugin::{Bounds, Catalogue, Compiler, Configuring, LoadError, Loaded, hex};
-use crate::store::{History, State, Verdicts};
+use crate::store::{History, LearnTokens, State, Verdicts};
 
 /// The catalogue of a process: started with the first filter, kept for its whole life; and what filters remember.
 #[derive(Default)]
@@ -24,6 +24,8 @@ pub(super) struct Plugins {
     verdicts: Option<Verdicts>,
     /// Whether there is a filter that uses it.
     used: bool,
+    /// Whether there is one that leaves tokens there.
+    leaves: bool,
 }
 
 /// What becomes of what filters write to their state.
@@ -98,6 +100,17 @@ impl Plugins {
         self.state.as_ref().filter(|_| is_wanted).map(|(_, state)| History::start(state))
     }
 
+    /// Where it is kept by what filters can learn messages that are gone, where there are such filters.
+    pub(super) fn learn_tokens(&self) -> Option<LearnTokens> {
+        let is_wanted = self.leaves && self.keeping == Keeping::Configured;
+        self.state.as_ref().filter(|_| is_wanted).map(|(_, state)| LearnTokens::start(state))
+    }
+
+    /// The state of the filters that were loaded last.
+    pub(super) fn store(&self) -> Option<&State> {
+        self.state.as_ref().map(|(_, state)| state)
+    }
+
     /// Connects to the database of the state, where there is a filter that is told to use it.
     ///
     /// # Errors
@@ -136,6 +149,7 @@ impl Plugins {
             links.push(self.end(config, filter, loading).await?);
         }
         self.used = links.iter().any(|link| link.filter.remembers());
+        self.leaves = links.iter().any(|link| link.filter.learns_by_token());
         Ok(Chain::new(links))
     }
 

@@ -138,6 +138,10 @@ impl Filter for Breaker {
         self.filter.learns()
     }
 
+    fn learns_by_token(&self) -> bool {
+        self.filter.learns_by_token()
+    }
+
     fn learn(&self, lesson: Lesson) -> Pin<Box<dyn Future<Output = Result<Learned, Failure>> + Send + '_>> {
         self.filter.learn(lesson)
     }

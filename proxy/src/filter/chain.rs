@@ -180,8 +180,19 @@ pub struct Outcome {
     pub takes_content: bool,
     /// Whether a filter has noted something about it.
     pub noted: bool,
+    /// By what filters can learn it when it is gone.
+    pub learn_tokens: Vec<LearnToken>,
     /// What was seen on the way.
     pub report: Report,
+}
+
+/// By what a filter can learn a message when it is gone.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LearnToken {
+    /// The filter's configured name.
+    pub filter: String,
+    /// Octets that mean something to the filter alone.
+    pub token: Arc<[u8]>,
 }
 
 /// What was seen on the way through the chain.
@@ -255,6 +266,7 @@ impl Selection {
             facts: Arc::new(facts),
             takes_content: false,
             noted: false,
+            learn_tokens: Vec::new(),
             findings: [].into(),
             report: Report::default(),
         };
@@ -281,7 +293,27 @@ impl Selection {
     ) -> Vec<(&str, Result<Learned, Failure>)> {
         let id = original.sha256();
         // As the filters see it when it comes.
-        let lesson = Lesson { message: self.without_forged_headers(original), id, facts: Arc::new(facts), label };
+        let message = Some(self.without_forged_headers(original));
+        self.taught(Lesson { message, id, facts: Arc::new(facts), label }).await
+    }
+
+    /// Whether there is a filter that learns messages that are gone.
+    #[must_use]
+    pub fn learns_by_token(&self) -> bool {
+        self.links.iter().any(|link| link.filter.learns_by_token())
+    }
+
+    /// The same as [`Self::learn`] for a message that is gone, by the hash of its octets as they came.
+    pub async fn learn_seen(
+        &self,
+        id: [u8; 32],
+        facts: Facts,
+        label: Option<Label>,
+    ) -> Vec<(&str, Result<Learned, Failure>)> {
+        self.taught(Lesson { message: None, id, facts: Arc::new(facts), label }).await
+    }
+
+    async fn taught(&self, lesson: Lesson) -> Vec<(&str, Result<Learned, Failure>)> {
         let mut results = Vec::new();
         for link in self.links.iter().filter(|link| link.filter.learns()) {
             results.push((link.name.as_str(), link.filter.learn(lesson.clone()).await));
@@ -341,6 +373,7 @@ struct Run {
     facts: Arc<Facts>,
     takes_content: bool,
     noted: bool,
+    learn_tokens: Vec<LearnToken>,
     /// Those of the report, for the filters to share.
     findings: Arc<[Finding]>,
     report: Report,
@@ -348,8 +381,8 @@ struct Run {
 
 impl Run {
     fn ends(self, disposition: Disposition) -> Outcome {
-        let Self { message, takes_content, noted, report, .. } = self;
-        Outcome { disposition, message: message.bare(), takes_content, noted, report }
+        let Self { message, takes_content, noted, learn_tokens, report, .. } = self;
+        Outcome { disposition, message: message.bare(), takes_content, noted, learn_tokens, report }
     }
 
     /// One filter; an end of the chain where it decides so.
@@ -381,6 +414,9 @@ impl Run {
         match result {
             Ok((decision, changed)) => {
                 self.noted |= decision.noted;
+                if let Some(token) = decision.learn_token {
+                    self.learn_tokens.push(LearnToken { filter: link.name.clone(), token: token.into() });
+                }
                 if !decision.findings.is_empty() {
                     self.report.findings.extend(decision.findings);
                     self.findings = self.report.findings.as_slice().into();

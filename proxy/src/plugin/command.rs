@@ -173,7 +173,8 @@ fn overflowed(overflow: &Overflow) -> Failure {
 
 async fn decide(status: i32, reason: String, written: Option<Message>, message: Message) -> Result<Decision, Failure> {
     let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-    let decision = |verdict, edits| Ok(Decision { verdict, edits, findings: Vec::new(), noted: false });
+    let decision =
+        |verdict, edits| Ok(Decision { verdict, edits, findings: Vec::new(), learn_token: None, noted: false });
     match (status, written) {
         (0, None) => decision(Verdict::Pass, Vec::new()),
         (0, Some(written)) => decision(Verdict::Pass, edits(message, written).await?),

@@ -14,6 +14,7 @@ use super::text;
 use super::v0_1::{Guest, Linked};
 use super::verdicts::Readings;
 use crate::filter::{Decision, Failure, Filter, Input, Label, Learned, Lesson, Verdict};
+use crate::message::Message;
 use crate::store::{self, StateError};
 
 /// How long a lesson waits for those before it: people wait for it, and no mail does.
@@ -97,7 +98,8 @@ impl ComponentFilter {
             Ok(Err(reported)) => return Err(failure::reported(reported, host)),
             Err(ended) => return Err(ended.failure(host, &self.runner.profile)),
         };
-        let Host { record, remembered, readings, .. } = store.into_data();
+        let Host { mut record, remembered, readings, .. } = store.into_data();
+        let learn_token = record.take_learn_token().filter(|_| self.learns_by_token());
         // What it has noted counts again when the message comes again.
         let noted = remembered.has_written();
         let readings = if noted { Readings::default() } else { readings };
@@ -107,7 +109,7 @@ impl ComponentFilter {
         if !again {
             remembered.commit(None).await.map_err(|error| remember::failure(&error))?;
         }
-        Ok((Decision { verdict, edits, findings, noted }, readings))
+        Ok((Decision { verdict, edits, findings, learn_token, noted }, readings))
     }
 
     /// Learns, or forgets. Whoever does the same at the same time is waited for.
@@ -122,7 +124,9 @@ impl ComponentFilter {
 
     /// The same once; none if somebody else was in the way.
     async fn learned_once(&self, lesson: &Lesson) -> Result<Option<Learned>, Failure> {
-        let input = || Input { message: lesson.message.clone(), facts: lesson.facts.clone(), findings: [].into() };
+        // Of a message that is gone the guest gets no handle, so that it does not see that this one is empty.
+        let message = lesson.message.clone().unwrap_or_else(|| Message::from_bytes(Vec::new()));
+        let input = || Input { message: message.clone(), facts: lesson.facts.clone(), findings: [].into() };
         let place = self.runner.place_within(TURN).await?;
         let host = Host::new(&self.runner.profile, Some(input()));
         let Some((state, owner)) = host.remembered.learner() else {
@@ -134,11 +138,20 @@ impl ComponentFilter {
         if before == now {
             return Ok(Some(Learned::Known));
         }
+        let token = match &lesson.message {
+            Some(_) => None,
+            None if !self.learns_by_token() => return Ok(Some(Learned::NoToken)),
+            None => match state.learn_token(&owner, &lesson.id).await.map_err(|error| told(&error))? {
+                Some(token) => Some(token),
+                None => return Ok(Some(Learned::NoToken)),
+            },
+        };
+        let token = token.as_deref().map(|token| (token, lesson.facts.user.as_deref()));
         let mut host = host;
         // Each step has an instance of its own; what they write goes the same way.
         for (step, label) in [(Step::Forget, before.map(known)), (Step::Learn, lesson.label)] {
             let Some(label) = label else { continue };
-            let remembered = self.taught(host, step, label).await?;
+            let remembered = self.taught(host, step, label, token).await?;
             host = Host::new(&self.runner.profile, Some(input()));
             host.remembered = remembered;
         }
@@ -152,14 +165,25 @@ impl ComponentFilter {
         }
     }
 
-    /// One step in a fresh instance. Gives what it has written, together with what was written before.
-    async fn taught(&self, host: Host, step: Step, label: Label) -> Result<remember::Memory, Failure> {
+    /// One step in a fresh instance: by the message, or by a token for a user. Gives what it has written, together with what was
+    /// written before.
+    async fn taught(
+        &self,
+        host: Host,
+        step: Step,
+        label: Label,
+        token: Option<(&[u8], Option<&str>)>,
+    ) -> Result<remember::Memory, Failure> {
         let mut store = self.runner.store(host);
         let answer = self
             .runner
             .run(&mut store, async |store| match self.configured(store).await? {
-                Ok(guest) if step == Step::Learn => guest.learn(store, label).await,
-                Ok(guest) => guest.forget(store, label).await,
+                Ok(guest) => match (step, token) {
+                    (Step::Learn, None) => guest.learn(store, label).await,
+                    (Step::Forget, None) => guest.forget(store, label).await,
+                    (Step::Learn, Some((token, user))) => guest.learn_token(store, token, user, label).await,
+                    (Step::Forget, Some((token, user))) => guest.forget_token(store, token, user, label).await,
+                },
                 Err(reason) => Ok(Err(refused_later(&reason))),
             })
             .await;
@@ -199,6 +223,10 @@ impl Filter for ComponentFilter {
 
     fn learns(&self) -> bool {
         self.linked.learns()
+    }
+
+    fn learns_by_token(&self) -> bool {
+        self.linked.learns_by_token() && self.runner.profile.state.is_some()
     }
 
     fn learn(&self, lesson: Lesson) -> Pin<Box<dyn Future<Output = Result<Learned, Failure>> + Send + '_>> {

@@ -318,6 +318,10 @@ impl Host {
         Ok(self.recording()?.1.report(symbol, points, value, text))
     }
 
+    pub(super) fn leave_learn_token(&mut self, token: Vec<u8>) -> Result<Result<(), String>, Exceeded> {
+        Ok(self.recording()?.1.leave_learn_token(token))
+    }
+
     pub(super) fn replace(&mut self) -> Result<Result<u32, String>, Exceeded> {
         Ok(self.recording()?.1.replace())
     }

@@ -1,6 +1,6 @@
-//! What a guest has asked for while it examined one message: edits, findings, a replacement. All of it bounded.
+//! What a guest has asked for while it examined one message: edits, findings, a replacement, a learn token. All of it bounded.
 //!
-//! This is the only place where edits and findings are kept. Handles that guests hold are names for it, so
+//! This is the only place where they are kept. Handles that guests hold are names for it, so
 //! that it does not matter when they drop them.
 
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub(super) struct Record {
     filter: Arc<str>,
     edits: Vec<Edit>,
     findings: Vec<Finding>,
+    /// By what it can learn the message when it is gone.
+    learn_token: Option<Vec<u8>>,
     /// Octets of the edits, the replacement not counted.
     octets: u64,
     /// Octets of edits and replacement, at most.
@@ -65,6 +67,7 @@ impl Record {
             filter,
             edits: Vec::new(),
             findings: Vec::new(),
+            learn_token: None,
             octets: 0,
             octets_max: message_octets.saturating_mul(2).saturating_add(GROWTH),
             room,
@@ -116,6 +119,23 @@ impl Record {
         let text = text::printable(text, FINDING_TEXT_MAX);
         self.findings.push(Finding { filter: self.filter.to_string(), symbol, points, value, text });
         Ok(())
+    }
+
+    /// Records a learn token, in the place of the last one.
+    ///
+    /// # Errors
+    /// The reason why not, for the guest; the last one stays then.
+    pub(super) fn leave_learn_token(&mut self, token: Vec<u8>) -> Result<(), String> {
+        if token.is_empty() || token.len() > CHUNK_MAX {
+            return Err(format!("a learn token has 1 to {CHUNK_MAX} octets, not {}", token.len()));
+        }
+        self.learn_token = Some(token);
+        Ok(())
+    }
+
+    /// The learn token, which is taken out.
+    pub(super) fn take_learn_token(&mut self) -> Option<Vec<u8>> {
+        self.learn_token.take()
     }
 
     /// Starts a replacement, in the place of the last one. Gives its number.
@@ -261,6 +281,19 @@ mod tests {
         let number = record.replace().unwrap();
         record.write(number, b"\r\nonly a body").unwrap();
         assert!(matches!(record.close(&Verdict::Pass, &message), Err(Unfit::Mail(_))));
+    }
+
+    #[test]
+    fn the_last_learn_token_of_a_legal_size_counts() {
+        let mut record = record();
+        assert!(record.leave_learn_token(Vec::new()).is_err());
+        assert_eq!(record.take_learn_token(), None);
+        for token in [vec![0; CHUNK_MAX], b"last".to_vec()] {
+            record.leave_learn_token(token).unwrap();
+        }
+        let refused = record.leave_learn_token(vec![0; CHUNK_MAX + 1]).unwrap_err();
+        assert_eq!(refused, "a learn token has 1 to 65536 octets, not 65537");
+        assert_eq!(record.take_learn_token().as_deref(), Some(&b"last"[..]));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod loading;
 mod released;
 mod remembering;
 mod snapshots;
+mod tokens;
 
 use std::path::Path;
 use std::sync::Arc;

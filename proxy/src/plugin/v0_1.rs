@@ -1,6 +1,8 @@
 //! Track 0.1 of the interface: generated bindings, and the translation between them and the [`Host`].
 //!
-//! Nothing is decided here. What a guest holds are numbers: of a part, a content, a replacement.
+//! What a guest exports is in [`guest`]. Nothing is decided here. What a guest holds are numbers: of a part, a content, a replacement.
+
+mod guest;
 
 use wasmtime::component::{Component, HasSelf, Instance, InstancePre, Linker, Resource};
 use wasmtime::{Engine, Result, Store};
@@ -8,12 +10,12 @@ use wasmtime::{Engine, Result, Store};
 use super::host::Host;
 use super::log::Level;
 use super::remember::{Problem, Scope};
-use crate::filter::{Failure, Label, Verdict};
 use crate::message::{Edit, Part, Splice};
 
 use bindings::exports::popgate::filter::filter as export;
-use bindings::exports::popgate::filter::learning;
+use bindings::exports::popgate::filter::{learning, learning_by_token};
 use bindings::popgate::filter::{data, log, mail, state};
+pub(super) use guest::Guest;
 
 /// The interface that a filter of this track exports.
 pub(super) const EXPORT: &str = "popgate:filter/filter@0.1.0";
@@ -24,6 +26,9 @@ pub(super) const TRACK: &str = "popgate:filter/filter@0.1.";
 /// What a filter that learns exports besides.
 const LEARNING: &str = "popgate:filter/learning@0.1.";
 
+/// What a filter that learns messages that are gone exports besides.
+const LEARNING_BY_TOKEN: &str = "popgate:filter/learning-by-token@0.1.";
+
 /// What a filter that keeps state imports.
 const STATE: &str = "popgate:filter/state@0.1.";
 
@@ -32,7 +37,7 @@ const STATE: &str = "popgate:filter/state@0.1.";
 mod bindings {
     wasmtime::component::bindgen!({
         path: "../plugin-api/wit",
-        world: "learning-filter",
+        world: "token-learning-filter",
         imports: {
             "popgate:filter/mail.[method]message.find": async | trappable,
             "popgate:filter/mail.[method]message.fact": async | trappable,
@@ -76,7 +81,7 @@ mod handles {
 pub(super) fn linker(engine: &Engine) -> Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    bindings::LearningFilter::add_to_linker::<_, HasSelf<_>>(&mut linker, |host: &mut Host| host)?;
+    bindings::TokenLearningFilter::add_to_linker::<_, HasSelf<_>>(&mut linker, |host: &mut Host| host)?;
     Ok(linker)
 }
 
@@ -86,6 +91,8 @@ pub(super) struct Linked {
     filter: export::GuestIndices,
     /// Of a filter that learns.
     learning: Option<learning::GuestIndices>,
+    /// Of one that learns messages that are gone, too.
+    by_token: Option<learning_by_token::GuestIndices>,
     remembers: bool,
 }
 
@@ -96,17 +103,24 @@ impl Linked {
     /// The component has imports that there are not, or its exports are not those of the track.
     pub(super) fn new(linker: &Linker<Host>, component: &Component) -> Result<Self> {
         let (ty, engine) = (component.component_type(), component.engine());
-        let learns = ty.exports(engine).any(|(name, _)| name.starts_with(LEARNING));
+        let exports = |interface| ty.exports(engine).any(|(name, _)| name.starts_with(interface));
+        let (learns, by_token) = (exports(LEARNING), exports(LEARNING_BY_TOKEN));
         let remembers = ty.imports(engine).any(|(name, _)| name.starts_with(STATE));
         let component = linker.instantiate_pre(component)?;
         let filter = export::GuestIndices::new(&component)?;
         let learning = if learns { Some(learning::GuestIndices::new(&component)?) } else { None };
-        Ok(Self { component, filter, learning, remembers })
+        let by_token = if by_token { Some(learning_by_token::GuestIndices::new(&component)?) } else { None };
+        Ok(Self { component, filter, learning, by_token, remembers })
     }
 
     /// Whether the filter learns.
     pub(super) fn learns(&self) -> bool {
         self.learning.is_some()
+    }
+
+    /// Whether the filter learns messages that are gone, too.
+    pub(super) fn learns_by_token(&self) -> bool {
+        self.learning.is_some() && self.by_token.is_some()
     }
 
     /// Whether the filter has what it takes to keep state.
@@ -129,79 +143,8 @@ impl Linked {
     pub(super) async fn instance(&self, store: &mut Store<Host>) -> Result<(Instance, Guest)> {
         let instance = self.component.instantiate_async(&mut *store).await?;
         let learning = self.learning.as_ref().map(|learning| learning.load(&mut *store, &instance)).transpose()?;
-        Ok((instance, Guest { filter: self.filter.load(&mut *store, &instance)?, learning }))
-    }
-}
-
-/// An instance of a filter.
-pub(super) struct Guest {
-    filter: export::Guest,
-    learning: Option<learning::Guest>,
-}
-
-impl Guest {
-    /// Calls `configure`. The inner error is the guest's own.
-    ///
-    /// # Errors
-    /// A trap or a limit.
-    pub(super) async fn configure(&self, store: &mut Store<Host>, settings: &str) -> Result<Result<(), String>> {
-        self.filter.call_configure(store, settings).await
-    }
-
-    /// Calls `filter`. The inner error is the guest's own.
-    ///
-    /// # Errors
-    /// A trap or a limit.
-    pub(super) async fn filter(&self, store: &mut Store<Host>) -> Result<Result<Verdict, Failure>> {
-        store.data_mut().hands_out();
-        let answer = self.filter.call_filter(store, Resource::new_own(0)).await?;
-        Ok(match answer {
-            Ok(export::Verdict::Pass) => Ok(Verdict::Pass),
-            Ok(export::Verdict::Hold(reason)) => Ok(Verdict::Hold(reason)),
-            Err(failure) => Err(failure.into()),
-        })
-    }
-
-    /// Calls `learn`. The inner error is the guest's own.
-    ///
-    /// # Errors
-    /// A trap or a limit.
-    pub(super) async fn learn(&self, store: &mut Store<Host>, label: Label) -> Result<Result<(), Failure>> {
-        let Some(learning) = &self.learning else { return Ok(Err(does_not_learn())) };
-        let answer = learning.call_learn(store, Resource::new_own(0), label.into()).await?;
-        Ok(answer.map_err(Failure::from))
-    }
-
-    /// Calls `forget`. The inner error is the guest's own.
-    ///
-    /// # Errors
-    /// A trap or a limit.
-    pub(super) async fn forget(&self, store: &mut Store<Host>, label: Label) -> Result<Result<(), Failure>> {
-        let Some(learning) = &self.learning else { return Ok(Err(does_not_learn())) };
-        let answer = learning.call_forget(store, Resource::new_own(0), label.into()).await?;
-        Ok(answer.map_err(Failure::from))
-    }
-}
-
-fn does_not_learn() -> Failure {
-    Failure::Message("does not learn".into())
-}
-
-impl From<export::Failure> for Failure {
-    fn from(failure: export::Failure) -> Self {
-        match failure {
-            export::Failure::Service(reason) => Self::Service(reason),
-            export::Failure::Message(reason) => Self::Message(reason),
-        }
-    }
-}
-
-impl From<Label> for learning::Label {
-    fn from(label: Label) -> Self {
-        match label {
-            Label::Spam => Self::Spam,
-            Label::Ham => Self::Ham,
-        }
+        let by_token = self.by_token.as_ref().map(|by_token| by_token.load(&mut *store, &instance)).transpose()?;
+        Ok((instance, Guest { filter: self.filter.load(&mut *store, &instance)?, learning, by_token }))
     }
 }
 
@@ -284,6 +227,10 @@ impl mail::HostMessage for Host {
         text: String,
     ) -> Refusable<()> {
         Ok(Self::report(self, symbol, points, value, &text)?)
+    }
+
+    fn leave_learn_token(&mut self, _: Resource<handles::Message>, token: Vec<u8>) -> Refusable<()> {
+        Ok(Self::leave_learn_token(self, token)?)
     }
 
     fn add_header(&mut self, _: Resource<handles::Message>, name: String, value: String) -> Refusable<()> {

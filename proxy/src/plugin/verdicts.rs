@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! key of a message:  filter (code, settings, data files, limits) + message -> what the filter reads besides
-//! key of a verdict:  the same + what stands there now                      -> verdict, edits, findings
+//! key of a verdict:  the same + what stands there now                      -> verdict, edits, findings, learn token
 //! ```
 //!
 //! What a filter reads besides the message (facts about the session, findings of others, what it remembers, data files) is
@@ -26,7 +26,7 @@ use crate::message::{Edit, Message};
 use crate::store;
 
 /// What changes when entries are written in another way.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Things that a filter reads, at most; verdicts of one that reads more are not kept.
 const READINGS_MAX: usize = 64;
@@ -34,7 +34,7 @@ const READINGS_MAX: usize = 64;
 /// Octets of the name of such a thing, at most.
 const NAME_MAX: usize = 256;
 
-/// Octets of the edits of a verdict that is kept, at most.
+/// Octets of the edits and the learn token of a verdict that is kept, at most.
 const EDITS_MAX: u64 = 192 * 1024;
 
 /// What a verdict depends on besides the message.
@@ -159,7 +159,8 @@ impl Known {
     ) {
         // What it reads may depend on what it has read: whatever it ever read counts.
         readings.extend(before.iter().flatten().cloned());
-        let octets: u64 = decision.edits.iter().map(Edit::octets).sum();
+        let token = decision.learn_token.as_ref().map_or(0, Vec::len) as u64;
+        let octets: u64 = token + decision.edits.iter().map(Edit::octets).sum::<u64>();
         if readings.len() > READINGS_MAX || octets > EDITS_MAX {
             return;
         }
@@ -251,10 +252,16 @@ mod tests {
                 value: Some(0.25),
                 text: "\u{fc}".into(),
             };
-            let decision =
-                Decision { verdict: Verdict::Hold("why".into()), edits, findings: vec![finding], noted: false };
+            let decision = Decision {
+                verdict: Verdict::Hold("why".into()),
+                edits,
+                findings: vec![finding],
+                learn_token: Some(vec![0, 255]),
+                noted: false,
+            };
             let again: Decision = postcard::from_bytes(&postcard::to_allocvec(&decision).unwrap()).unwrap();
             assert_eq!((&again.verdict, &again.findings), (&decision.verdict, &decision.findings));
+            assert_eq!(again.learn_token, decision.learn_token);
             let applied = |decision: &Decision| text(&message.apply(&decision.edits).unwrap());
             assert_eq!(applied(&again), applied(&decision));
             let takes = |decision: &Decision| decision.edits.iter().any(Edit::takes_content);

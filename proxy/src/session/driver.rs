@@ -34,7 +34,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{Effect, Event, Job, Policy, Session};
-use crate::filter::{Chain, Disposition, Report, Selection};
+use crate::filter::{Chain, Disposition, LearnToken, Report, Selection};
 use crate::message::{self, notice::Template};
 use crate::net::{self, LoginDelays, Stream};
 use crate::pop3::{MessageNumber, Status};
@@ -98,6 +98,8 @@ pub struct Judged {
     pub disposition: Disposition,
     /// What the filters did.
     pub report: Report,
+    /// By what filters can learn it when it is gone.
+    pub learn_tokens: Vec<LearnToken>,
     /// The client was refused the message after all, since what it loses could not be stored.
     pub refused: bool,
 }

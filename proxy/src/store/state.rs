@@ -1,5 +1,5 @@
 //! What filters remember from one message to the next: values under keys, each filter's and each user's apart. Beside it, in
-//! the same database, what became of messages.
+//! the same database, what became of messages, and by what filters can learn those that are gone.
 //!
 //! ```text
 //! get:    the whole scope in memory, if it is small enough and asked for much; else cache (bounded) -> database
@@ -12,6 +12,7 @@
 //!
 //! Whatever the database does, nothing here waits for longer than it is told to.
 
+mod arrivals;
 mod cache;
 mod commit;
 mod database;
@@ -19,6 +20,7 @@ mod history;
 mod learned;
 mod queue;
 mod sql;
+mod tokens;
 mod verdicts;
 mod whole;
 mod writer;
@@ -42,9 +44,11 @@ use queue::Queue;
 use sql::{Entry, Found, ScopeRow};
 use whole::ReadWhole;
 
+pub use arrivals::{Arrivals, HashStart};
 pub use commit::{Changes, Write};
 pub use history::{History, Judgement, Wanted};
 pub use learned::{Label, Lesson};
+pub use tokens::{LearnToken, LearnTokens};
 pub use verdicts::Verdicts;
 
 /// How long one access to the database may take at most.
@@ -327,6 +331,11 @@ impl Inner {
         self.database.transaction(Instant::now() + PATIENCE, verdicts::Trim { now: now(), max }).await
     }
 
+    /// Removes tokens that are over.
+    async fn forget_tokens(&self, now: i64) -> Result<(), StateError> {
+        self.database.transaction(Instant::now() + PATIENCE, tokens::Forget { now }).await
+    }
+
     /// Removes what happened longer ago than the configuration keeps it.
     async fn forget_history(&self) -> Result<(), StateError> {
         let Some(before) = self.limits.history.and_then(|keep| SystemTime::now().checked_sub(keep)) else {
@@ -349,6 +358,9 @@ async fn sweep(state: Weak<Inner>) {
         }
         if let Err(error) = state.forget_verdicts().await {
             tracing::warn!(%error, "verdicts that were kept for too long can't be removed");
+        }
+        if let Err(error) = state.forget_tokens(now()).await {
+            tracing::warn!(%error, "learn tokens that were kept for too long can't be removed");
         }
         if let Err(error) = state.forget_history().await {
             tracing::warn!(%error, "what is in the history for too long can't be removed");

@@ -34,6 +34,7 @@ mod secrets;
 mod spam;
 mod state;
 mod strangers;
+mod tokens;
 mod tops;
 mod transcripts;
 mod transparent;

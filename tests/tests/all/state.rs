@@ -41,7 +41,7 @@ fn count() -> &'static Path {
 }
 
 /// A configuration with the filter that counts.
-fn config(upstream: &str, more: &str) -> String {
+pub(crate) fn config(upstream: &str, more: &str) -> String {
     format!(
         "[[listener]]\nname = \"pop3\"\naddress = \"127.0.0.1:0\"\ntls = \"none\"\nupstream = \"server\"\n\
          [[upstream]]\nname = \"server\"\naddress = \"{upstream}\"\ntls = \"none\"\n\
@@ -50,7 +50,7 @@ fn config(upstream: &str, more: &str) -> String {
     )
 }
 
-const GRANTED: &str = "grant = { kv = true }\n";
+pub(crate) const GRANTED: &str = "grant = { kv = true }\n";
 
 /// popgate with the filter that counts, before a server with these messages.
 fn serve(messages: &[Vec<u8>], more: &str) -> Popgate {
@@ -58,12 +58,12 @@ fn serve(messages: &[Vec<u8>], more: &str) -> Popgate {
     Popgate::start(&config(&Mailbox::serve(&messages).address().to_string(), more))
 }
 
-fn plain(number: usize) -> Vec<u8> {
+pub(crate) fn plain(number: usize) -> Vec<u8> {
     message(number, "hello", "", "Text.\n")
 }
 
 /// In which run of the filter a message that asks it to read these things was judged.
-fn run_of(popgate: &Popgate, user: &str, number: usize) -> String {
+pub(crate) fn run_of(popgate: &Popgate, user: &str, number: usize) -> String {
     let mut client = popgate.connect("pop3");
     client.log_in(user, "secret");
     client.succeed(&format!("RETR {number}"));
@@ -74,7 +74,7 @@ fn run_of(popgate: &Popgate, user: &str, number: usize) -> String {
 }
 
 /// What the filter has counted, by user and for all, when this message comes in a session of its own.
-fn session(popgate: &Popgate, user: &str, commands: &[&str]) -> Vec<String> {
+pub(crate) fn session(popgate: &Popgate, user: &str, commands: &[&str]) -> Vec<String> {
     let mut client = popgate.connect("pop3");
     client.log_in(user, "secret");
     let mut seen = Vec::new();
@@ -205,7 +205,7 @@ fn learn(config: &Path, arguments: &[&str], paths: &[&Path]) -> String {
 }
 
 /// What the filter knows of spam and ham by now.
-fn known(config: &Path, folder: &Path, user: Option<&str>) -> String {
+pub(crate) fn known(config: &Path, folder: &Path, user: Option<&str>) -> String {
     let mail = folder.join("known.eml");
     write(&mail, plain(9));
     let mut command = popgate::command();
@@ -306,9 +306,9 @@ fn a_dry_run_changes_nothing() {
     std::io::stderr().flush().expect("it can be written to");
 }
 
-const CACHED: &str = "cache = true\ngrant = { kv = true }\n";
+pub(crate) const CACHED: &str = "cache = true\ngrant = { kv = true }\n";
 
-fn reads(number: usize, things: &str) -> Vec<u8> {
+pub(crate) fn reads(number: usize, things: &str) -> Vec<u8> {
     message(number, "hello", &format!("X-Read: {things}\n"), "Text.\n")
 }
 

@@ -148,6 +148,7 @@ mod tests {
             disposition,
             message: Message::from_bytes(b"B: c\r\n\r\n".to_vec()),
             takes_content: false,
+            learn_tokens: Vec::new(),
             noted: false,
             report,
         }

@@ -1,23 +1,61 @@
-//! What became of messages, told to whoever wants to know: the history, and who else observes.
+//! What became of messages, told to whoever wants to know: the history, what filters leave of them, and who else observes.
 
 use std::time::SystemTime;
 
 use crate::filter::{Disposition, Report};
 use crate::session::driver::{Judged, Observer};
-use crate::store::{History, Judgement};
+use crate::store::{History, Judgement, LearnToken, LearnTokens, Owner};
 
 /// Symbols of findings that a reason names, at most.
 const SYMBOLS: usize = 10;
 
-/// Tells both of each message; none if there is nobody to be told.
-pub(super) fn observers(first: Option<Observer>, history: Option<History>, subjects: bool) -> Option<Observer> {
-    let Some(history) = history else { return first };
+/// Where it is written down what is known of messages; each, where that is wanted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Notes {
+    /// What became of them.
+    pub(super) history: Option<History>,
+    /// By what filters can learn them when they are gone.
+    pub(super) learn_tokens: Option<LearnTokens>,
+}
+
+impl Notes {
+    /// Waits until what was noted is written, but not for long.
+    pub(super) async fn flush(&self) {
+        if let Some(history) = &self.history {
+            history.flush().await;
+        }
+        if let Some(learn_tokens) = &self.learn_tokens {
+            learn_tokens.flush().await;
+        }
+    }
+}
+
+/// Tells all of each message; none if there is nobody to be told.
+pub(super) fn observers(first: Option<Observer>, notes: Notes, subjects: bool) -> Option<Observer> {
+    if notes.history.is_none() && notes.learn_tokens.is_none() {
+        return first;
+    }
     Some(std::sync::Arc::new(move |judged: &Judged| {
         if let Some(first) = &first {
             first(judged);
         }
-        history.note(judgement(judged, subjects));
+        if let Some(history) = &notes.history {
+            history.note(judgement(judged, subjects));
+        }
+        if let Some(learn_tokens) = &notes.learn_tokens {
+            left(judged).for_each(|token| learn_tokens.note(token));
+        }
     }))
+}
+
+/// What filters have left of a message, with whose it is: the user's, where one is known, as what filters learn is.
+fn left(judged: &Judged) -> impl Iterator<Item = LearnToken> {
+    let is_known = judged.identity.user.as_ref().is_some_and(|user| !user.is_empty());
+    judged.learn_tokens.iter().map(move |left| {
+        let user = is_known.then(|| Owner::user(&left.filter, &judged.identity)).flatten();
+        let owner = user.unwrap_or_else(|| Owner::shared(&left.filter));
+        LearnToken { owner, message: judged.original.sha256(), token: left.token.clone() }
+    })
 }
 
 fn judgement(judged: &Judged, subjects: bool) -> Judgement {

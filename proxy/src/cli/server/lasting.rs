@@ -9,7 +9,7 @@ use crate::message::Budget;
 use crate::net::{Admission, LoginDelays, UserLimits};
 use crate::plugin::Configuring;
 use crate::session::driver::Overdue;
-use crate::store::History;
+use crate::store::{History, LearnTokens};
 use crate::upstream::Shared;
 
 /// Counts over all sessions.
@@ -58,6 +58,11 @@ impl Lasting {
     /// Where it is noted what becomes of messages, where that is wanted.
     pub(super) fn history(&self, config: &Config) -> Option<History> {
         self.plugins.history(config)
+    }
+
+    /// Where it is kept by what filters can learn messages that are gone, where there are such filters.
+    pub(super) fn learn_tokens(&self) -> Option<LearnTokens> {
+        self.plugins.learn_tokens()
     }
 
     /// The counts that are in force; new ones where the limits have changed.

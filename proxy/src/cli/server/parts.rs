@@ -11,7 +11,7 @@ use popgate_config::{Config, Language, Listener, ListenerTls, QuarantinePlace, T
 use tokio::runtime::Handle;
 use tracing::warn;
 
-use super::history::observers;
+use super::history::{Notes, observers};
 use super::{Lasting, StartError};
 use crate::message::Limits;
 use crate::message::notice::{TEMPLATE_MAX, Template};
@@ -19,7 +19,7 @@ use crate::net::{
     Admission, CertificateFiles, CertificateSource, MadeCertificates, MakingTls, ServerTls, own_certificate,
 };
 use crate::session::driver::{Observer, Services, Times};
-use crate::store::{Hints, History, OpenError, Poison, Quarantine};
+use crate::store::{Hints, OpenError, Poison, Quarantine};
 use crate::upstream::{Opener, Passage, PrepareError, Router};
 
 /// Octets of a message that stay in memory; a larger one goes to a spool file.
@@ -47,7 +47,7 @@ pub(in crate::cli) struct Parts {
     pub(super) handshake: Duration,
     pub(super) bad_commands: u32,
     authority: Option<PathBuf>,
-    history: Option<History>,
+    notes: Notes,
 }
 
 impl Parts {
@@ -71,7 +71,7 @@ impl Parts {
             |what: &'static str| move |error: std::io::Error| StartError::Running(format!("error: {what}: {error}"));
         let limits = &config.limits;
         let counts = lasting.counts(limits);
-        let history = lasting.history(config);
+        let notes = Notes { history: lasting.history(config), learn_tokens: lasting.learn_tokens() };
         let services = Services {
             opener,
             router: Router::new(config),
@@ -88,7 +88,7 @@ impl Parts {
             kept_per_session: limits.kept_per_session,
             overdue: counts.overdue,
             pool: Handle::current(),
-            observer: observers(observer, history.clone(), config.store.history_subject),
+            observer: observers(observer, notes.clone(), config.store.history_subject),
         };
         Ok(Self {
             services: Arc::new(services),
@@ -102,7 +102,7 @@ impl Parts {
             handshake: limits.connect,
             bad_commands: limits.bad_commands,
             authority: own.or(making_authority),
-            history,
+            notes,
         })
     }
 
@@ -114,11 +114,9 @@ impl Parts {
         })
     }
 
-    /// Waits until it is noted what became of messages.
+    /// Waits until it is written down what became of messages.
     pub(super) async fn finish(&self) {
-        if let Some(history) = &self.history {
-            history.flush().await;
-        }
+        self.notes.flush().await;
     }
 
     /// Removes what is in quarantine for too long, while these parts are in use.

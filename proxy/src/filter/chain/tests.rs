@@ -31,6 +31,7 @@ impl Filter for Sees {
             verdict: Verdict::Pass,
             edits: Vec::new(),
             findings: vec![finding],
+            learn_token: None,
             noted: false,
         })))
     }
@@ -49,13 +50,17 @@ impl Poison for Forgives {
     }
 }
 
+fn decision(verdict: Verdict, edits: Vec<Edit>) -> Decision {
+    Decision { verdict, edits, findings: Vec::new(), learn_token: None, noted: false }
+}
+
 fn pass(edits: Vec<Edit>) -> Arc<dyn Filter> {
-    Arc::new(Says(Ok(Decision { verdict: Verdict::Pass, edits, findings: Vec::new(), noted: false })))
+    Arc::new(Says(Ok(decision(Verdict::Pass, edits))))
 }
 
 fn hold() -> Arc<dyn Filter> {
     let verdict = Verdict::Hold("bad".into());
-    Arc::new(Says(Ok(Decision { verdict, edits: Vec::new(), findings: Vec::new(), noted: false })))
+    Arc::new(Says(Ok(decision(verdict, Vec::new()))))
 }
 
 fn fails(failure: Failure) -> Arc<dyn Filter> {
@@ -226,4 +231,29 @@ fn filters_that_need_no_more_than_headers_are_told_from_the_others() {
     assert_eq!((headers.links.len(), others), (1, vec!["b"]));
     assert_ne!(headers.fingerprint(), all.fingerprint());
     assert_eq!(chain.select(None, "l", false).fingerprint(), all.fingerprint());
+}
+
+/// Leaves a token, and says this.
+fn leaves(token: &str, verdict: Verdict, edits: Vec<Edit>) -> Arc<dyn Filter> {
+    Arc::new(Says(Ok(Decision { learn_token: Some(token.into()), ..decision(verdict, edits) })))
+}
+
+#[tokio::test]
+async fn tokens_count_with_every_verdict_and_with_no_failure() {
+    let hold = || Verdict::Hold("bad".into());
+    let broken = || vec![Edit::RemovePart { index: 7 }];
+    let observed = Link { observe: true, ..link("observed", leaves("o", hold(), Vec::new())) };
+    let lenient = Link { on_poison: OnFailure::Deliver, ..link("fails", leaves("f", Verdict::Pass, broken())) };
+    let links = vec![
+        link("first", leaves("1", Verdict::Pass, Vec::new())),
+        observed,
+        lenient,
+        link("none", pass(Vec::new())),
+        link("holds", leaves("2", hold(), Vec::new())),
+        link("never asked", leaves("3", Verdict::Pass, Vec::new())),
+    ];
+    let outcome = run(links, MAIL, false).await;
+    assert!(matches!(outcome.disposition, Disposition::Hold { .. }), "{:?}", outcome.disposition);
+    let left: Vec<_> = outcome.learn_tokens.iter().map(|left| (&*left.filter, &*left.token)).collect();
+    assert_eq!(left, [("first", &b"1"[..]), ("observed", b"o"), ("holds", b"2")]);
 }

@@ -2,7 +2,8 @@
 
 /// A component of the filter's world.
 ///
-/// `functions` are fields of a core module. They may define `$configure (param i32 i32) (result i32)` and must define
+/// It learns if there is a `$learn (param i32 i32) (result i32)`, and by tokens if there is a `$learn_token (param i32 i32 i32 i32 i32
+/// i32) (result i32)`; both have to be exported, as `learn` and `learn-token`. `functions` are fields of a core module. They may define `$configure (param i32 i32) (result i32)` and must define
 /// `$filter (param i32) (result i32)`, and can call what is imported below. Both give the address of their result; at 0
 /// is one that says that all is well (`ok`, `pass`), at 16 a verdict `hold("why")`, at 32 a failure of a service,
 /// at 48 a failure of the message, at 64 an error for `configure`. Memory is theirs from 4096 on.
@@ -13,7 +14,9 @@ pub(super) fn component(functions: &str) -> Vec<u8> {
 /// The same as text.
 pub(super) fn text(functions: &str) -> String {
     let configure = if functions.contains("func $configure") { "" } else { CONFIGURE };
-    FRAME.replace(";; FUNCTIONS", &format!("{configure}{functions}"))
+    let part = |function, text| if functions.contains(function) { text } else { "" };
+    let learning = [part("func $learn ", LEARNING), part("func $learn_token ", LEARNING_BY_TOKEN)].concat();
+    FRAME.replace(";; FUNCTIONS", &format!("{configure}{functions}")).replace(";; LEARNING", &learning)
 }
 
 const CONFIGURE: &str = "(func $configure (param i32 i32) (result i32) i32.const 0)";
@@ -34,6 +37,8 @@ const FRAME: &str = r#"
     (export "[method]part.content" (func (param "self" (borrow $part)) (result (own $content))))
     (export "[method]message.add-header" (func
       (param "self" (borrow $message)) (param "name" string) (param "value" string) (result (result (error string)))))
+    (export "[method]message.leave-learn-token"
+      (func (param "self" (borrow $message)) (param "token" (list u8)) (result (result (error string)))))
     (export "[method]message.replace-message"
       (func (param "self" (borrow $message)) (result (result (own $replacement) (error string)))))
     (export "[method]replacement.write"
@@ -85,6 +90,7 @@ const FRAME: &str = r#"
   (core func $add-header (canon lower (func $mail "[method]message.add-header") (memory $m) (realloc $realloc)))
   (core func $replace (canon lower (func $mail "[method]message.replace-message") (memory $m) (realloc $realloc)))
   (core func $write (canon lower (func $mail "[method]replacement.write") (memory $m) (realloc $realloc)))
+  (core func $leave (canon lower (func $mail "[method]message.leave-learn-token") (memory $m) (realloc $realloc)))
   (core func $log-write (canon lower (func $log "write") (memory $m)))
   (core func $get-stderr (canon lower (func $stderr "get-stderr")))
   (core func $print (canon lower (func $streams "[method]output-stream.blocking-write-and-flush") (memory $m)))
@@ -100,6 +106,7 @@ const FRAME: &str = r#"
     (import "host" "add-header" (func $add_header (param i32 i32 i32 i32 i32 i32)))
     (import "host" "replace" (func $replace (param i32 i32)))
     (import "host" "write" (func $write (param i32 i32 i32 i32)))
+    (import "host" "leave" (func $leave (param i32 i32 i32 i32)))
     (import "host" "log" (func $log (param i32 i32 i32)))
     (import "host" "stderr" (func $stderr (result i32)))
     (import "host" "print" (func $print (param i32 i32 i32 i32)))
@@ -126,6 +133,7 @@ const FRAME: &str = r#"
     (export "add-header" (func $add-header))
     (export "replace" (func $replace))
     (export "write" (func $write))
+    (export "leave" (func $leave))
     (export "log" (func $log-write))
     (export "stderr" (func $get-stderr))
     (export "print" (func $print))
@@ -158,5 +166,58 @@ const FRAME: &str = r#"
     (with "failure" (type $failure))
     (with "configure" (func $configure))
     (with "filter" (func $filter))))
-  (export "popgate:filter/filter@0.1.0" (instance $named)))
+  (export "popgate:filter/filter@0.1.0" (instance $named))
+  ;; LEARNING
+)
+"#;
+
+/// What stands besides in a component that learns; `learn-token` in one that learns by tokens, too.
+const LEARNING: &str = r#"
+  (type $label (enum "spam" "ham"))
+  (func $learn (param "message" (own $message)) (param "label" $label) (result (result (error $failure)))
+    (canon lift (core func $main "learn") (memory $m) (realloc $realloc)))
+  (component $NamedLearning
+    (import "message" (type $message (sub resource)))
+    (type $failure' (variant (case "service" string) (case "message" string)))
+    (import "failure" (type $failure (eq $failure')))
+    (type $label' (enum "spam" "ham"))
+    (import "label" (type $label (eq $label')))
+    (import "learn" (func $learn (param "message" (own $message)) (param "label" $label) (result (result (error $failure)))))
+    (export $Message "message" (type $message))
+    (export $Failure "failure" (type $failure))
+    (export $Label "label" (type $label))
+    (export "learn" (func $learn)
+      (func (param "message" (own $Message)) (param "label" $Label) (result (result (error $Failure)))))
+    (export "forget" (func $learn)
+      (func (param "message" (own $Message)) (param "label" $Label) (result (result (error $Failure))))))
+  (instance $learning (instantiate $NamedLearning
+    (with "message" (type $message))
+    (with "failure" (type $failure))
+    (with "label" (type $label))
+    (with "learn" (func $learn))))
+  (export "popgate:filter/learning@0.1.0" (instance $learning))
+"#;
+
+const LEARNING_BY_TOKEN: &str = r#"
+  (func $learn-token (param "token" (list u8)) (param "user" (option string)) (param "label" $label)
+    (result (result (error $failure)))
+    (canon lift (core func $main "learn-token") (memory $m) (realloc $realloc)))
+  (component $NamedByToken
+    (type $failure' (variant (case "service" string) (case "message" string)))
+    (import "failure" (type $failure (eq $failure')))
+    (type $label' (enum "spam" "ham"))
+    (import "label" (type $label (eq $label')))
+    (import "learn" (func $learn
+      (param "token" (list u8)) (param "user" (option string)) (param "label" $label) (result (result (error $failure)))))
+    (export $Failure "failure" (type $failure))
+    (export $Label "label" (type $label))
+    (export "learn-token" (func $learn) (func
+      (param "token" (list u8)) (param "user" (option string)) (param "label" $Label) (result (result (error $Failure)))))
+    (export "forget-token" (func $learn) (func
+      (param "token" (list u8)) (param "user" (option string)) (param "label" $Label) (result (result (error $Failure))))))
+  (instance $by-token (instantiate $NamedByToken
+    (with "failure" (type $failure))
+    (with "label" (type $label))
+    (with "learn" (func $learn-token))))
+  (export "popgate:filter/learning-by-token@0.1.0" (instance $by-token))
 "#;

@@ -149,7 +149,7 @@ async fn a_filter_that_was_built_against_the_first_release_answers_as_it_answere
     let loaded = built().loaded(&format!("{SECTION}grant = {{ kv = true }}\n")).await;
     let loaded = loaded.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(loaded.configuring, Configuring::Once);
-    assert!(!loaded.filter.learns());
+    assert!(!loaded.filter.learns() && !loaded.filter.learns_by_token());
     let answer = async |subject| examine(&*loaded.filter, asking(subject)).await;
     assert_eq!(answer("hold").await.unwrap().verdict, Verdict::Hold("as it says".into()));
     assert_eq!(answer("service").await.unwrap_err(), Failure::Service("no service".into()));

@@ -94,7 +94,9 @@ mod tests {
 
     #[tokio::test]
     async fn filters_that_act_differently_are_told_apart() {
-        let decision = |verdict| Ok(Decision { verdict, edits: Vec::new(), findings: Vec::new(), noted: false });
+        let decision = |verdict| {
+            Ok(Decision { verdict, edits: Vec::new(), findings: Vec::new(), learn_token: None, noted: false })
+        };
         let results = [
             decision(Verdict::Pass),
             decision(Verdict::Hold("why".into())),

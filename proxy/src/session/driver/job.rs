@@ -230,7 +230,7 @@ impl Driver {
         let poison = Failures::of(self);
         let (selection, message) = (self.selection.clone(), original.clone());
         let judged = async move { selection.run(message, facts, &poison).await }.instrument(span.clone());
-        let outcome = self.judged(patience, judged).await?;
+        let mut outcome = self.judged(patience, judged).await?;
         for filter in outcome.report.filters.iter().filter(|filter| filter.error.is_some()) {
             span.in_scope(|| warn!(filter = filter.name, error = filter.error, "filter has not decided"));
         }
@@ -242,12 +242,17 @@ impl Driver {
         if self.services.observer.is_some() {
             hash(&original).await;
         }
+        let mut learn_tokens = std::mem::take(&mut outcome.learn_tokens);
+        if matches!(outcome.disposition, Disposition::Retry { .. }) {
+            // It comes again.
+            learn_tokens.clear();
+        }
         let told = self.services.observer.as_ref().map(|_| (outcome.disposition.clone(), outcome.report.clone()));
         let settled = self.settle(original.clone(), outcome).instrument(span).await;
         if let (Some(observer), Some((disposition, report))) = (&self.services.observer, told) {
             let uidl = fetch.uidl.as_deref().map(|id| String::from_utf8_lossy(id).into_owned());
             let (number, identity, refused) = (fetch.number, self.identity(), !matches!(settled, Ok(Ok(_))));
-            observer(&Judged { number, identity, uidl, original, disposition, report, refused });
+            observer(&Judged { number, identity, uidl, original, disposition, report, learn_tokens, refused });
         }
         settled
     }

@@ -29,7 +29,7 @@ const ATTEMPTS: u32 = 5;
 const BUSY: Duration = Duration::from_millis(1_500);
 
 /// The tables, one step after the other. What is released is never changed; more is added behind. `BLOB` is the type of octets.
-const TABLES: [(&str, &str); 3] = [
+const TABLES: [(&str, &str); 4] = [
     (
         "state",
         "CREATE TABLE state_scope (
@@ -82,6 +82,20 @@ const TABLES: [(&str, &str); 3] = [
         expires BIGINT NOT NULL
     );
     CREATE INDEX verdict_expires ON verdict (expires);",
+    ),
+    (
+        "learn tokens",
+        "CREATE TABLE learn_token (
+        message BLOB NOT NULL,
+        filter TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        token BLOB NOT NULL,
+        octets BIGINT NOT NULL,
+        expires BIGINT NOT NULL,
+        PRIMARY KEY (message, filter, owner)
+    );
+    CREATE INDEX learn_token_owner ON learn_token (filter, owner, expires, message, octets);
+    CREATE INDEX learn_token_expires ON learn_token (expires);",
     ),
 ];
 

@@ -199,6 +199,8 @@ async fn postgresql_keeps_what_it_is_given_and_comes_back() {
     learns_once(server.state()).await;
     history::tests::keeps_its_promises(&server.state()).await;
     verdicts::tests::keeps_its_promises(|| server.state()).await;
+    tokens::tests::keeps_its_promises(|| server.state()).await;
+    tokens::tests::is_bounded(&server.state_with(tokens::tests::BOUNDED)).await;
     let state = server.state();
     let shared = Owner::shared("again");
     state.commit(adds(&shared, ["n".to_owned()]), PATIENCE).await.unwrap();

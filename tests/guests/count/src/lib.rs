@@ -1,17 +1,21 @@
 //! A filter that remembers: how many messages it has seen of a user and of all, and the words that it has learned.
 //!
 //! It puts what it knows into header fields. What a message asks for in `X-Do` it tries, and says what came of it:
-//! `fail` fails after the writes, `fill SIZE` puts a value of that size under a new key.
+//! `fail` fails after the writes, `fill SIZE` puts a value of that size under a new key. Of each message it leaves a learn token, unless it
+//! asks to `leave nothing`.
 //!
 //! Of a message with `X-Read` it remembers nothing: it reads the things that are named there, and puts a number into `X-Run` that no
 //! other run has.
 
 use popgate_plugin::state::{self, Entry, Scope};
-use popgate_plugin::{Failure, Filter, Label, Learning, Message, NoSettings, Verdict, data, random};
+use popgate_plugin::{Failure, Filter, Label, Learning, LearningByToken, Message, NoSettings, Verdict, data, random};
 
 struct Count;
 
-popgate_plugin::export!(Count, learning);
+/// What it leaves of a message: it knows all messages alike.
+const TOKEN: &[u8] = b"a message";
+
+popgate_plugin::export!(Count, learning_by_token);
 
 impl Filter for Count {
     type Settings = NoSettings;
@@ -21,10 +25,13 @@ impl Filter for Count {
     }
 
     fn filter(&self, message: &Message) -> Result<Verdict, Failure> {
+        let wanted = message.header("X-Do").unwrap_or_default();
+        if wanted != "leave nothing" {
+            message.leave_learn_token(TOKEN)?;
+        }
         if let Some(wanted) = message.header("X-Read") {
             return read(message, &wanted);
         }
-        let wanted = message.header("X-Do").unwrap_or_default();
         if let Some(size) = wanted.strip_prefix("fill ") {
             let size = size.parse().map_err(|_| Failure::Message(format!("`{size}` is no size")))?;
             let key = message.header("Subject").unwrap_or_default();
@@ -64,30 +71,49 @@ fn read(message: &Message, wanted: &str) -> Result<Verdict, Failure> {
 
 impl Learning for Count {
     fn learn(&self, message: &Message, label: Label) -> Result<(), Failure> {
-        self.weigh(message, label, 1)
+        learn(message, label, 1)
     }
 
     fn forget(&self, message: &Message, label: Label) -> Result<(), Failure> {
-        self.weigh(message, label, -1)
+        learn(message, label, -1)
     }
 }
 
-impl Count {
-    /// Spam counts upwards and ham in thousands, so that one number tells both.
-    fn weigh(&self, message: &Message, label: Label, times: i64) -> Result<(), Failure> {
-        if message.header("X-Do").as_deref() == Some("fail") {
-            return Err(Failure::Message("asked to fail".into()));
-        }
-        let weight = match label {
-            Label::Spam => 1,
-            Label::Ham => 1_000,
-        };
-        for scope in [Scope::User, Scope::Shared] {
-            match state::add(scope, [("learned", weight * times)]) {
-                Err(state::Problem::Refused(_)) if scope == Scope::User => {}
-                other => other?,
-            }
-        }
-        Ok(())
+impl LearningByToken for Count {
+    fn learn_token(&self, token: &[u8], _: Option<&str>, label: Label) -> Result<(), Failure> {
+        learn_token(token, label, 1)
     }
+
+    fn forget_token(&self, token: &[u8], _: Option<&str>, label: Label) -> Result<(), Failure> {
+        learn_token(token, label, -1)
+    }
+}
+
+fn learn(message: &Message, label: Label, times: i64) -> Result<(), Failure> {
+    match message.header("X-Do").as_deref() {
+        Some("fail") => Err(Failure::Message("asked to fail".into())),
+        _ => weigh(label, times),
+    }
+}
+
+fn learn_token(token: &[u8], label: Label, times: i64) -> Result<(), Failure> {
+    match token {
+        TOKEN => weigh(label, times),
+        other => Err(Failure::Message(format!("{other:?} is no token of this filter"))),
+    }
+}
+
+/// Spam counts upwards and ham in thousands, so that one number tells both.
+fn weigh(label: Label, times: i64) -> Result<(), Failure> {
+    let weight = match label {
+        Label::Spam => 1,
+        Label::Ham => 1_000,
+    };
+    for scope in [Scope::User, Scope::Shared] {
+        match state::add(scope, [("learned", weight * times)]) {
+            Err(state::Problem::Refused(_)) if scope == Scope::User => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
