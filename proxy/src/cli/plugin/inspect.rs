@@ -91,7 +91,7 @@ fn granted(found: &Inspection) -> String {
         grants.push("`connect` where it is to reach a service (it brings sockets along)");
     }
     if found.keeps_state {
-        grants.push("`kv` (it keeps state)");
+        grants.push("`kv` where it is to keep state (it imports it)");
     }
     if grants.is_empty() { "none".into() } else { grants.join(", ") }
 }

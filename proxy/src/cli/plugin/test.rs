@@ -95,7 +95,7 @@ fn describe(project: &Project) -> Result<(), Unfit> {
         println!("asks for grant.kv = true");
     }
     if found.keeps_state && !kv {
-        println!("note: it keeps state, but does not ask for `kv` below [grant]");
+        println!("note: it could keep state, which needs `kv = true` below [grant]");
     }
     Ok(())
 }
