@@ -150,7 +150,7 @@ impl LoadError {
             Self::Unreadable { path, source }
                 if source.kind() == io::ErrorKind::NotFound && path.parent().is_some() =>
             {
-                Some("relative paths start at the folder of the configuration file".into())
+                Some("relative paths start at the folder of the configuration file, on the command line at the current one".into())
             }
             Self::Unreadable { .. } => Some("the file must be readable for the user that popgate runs as".into()),
             Self::TooLarge { .. } => Some(

@@ -145,7 +145,8 @@ async fn taken(
     match store.data_mut().open_handles() {
         0 => {}
         handles => {
-            let reason = format!("{handles} handles are open when it is configured (does it print?)");
+            let reason =
+                format!("{handles} handles are open when it is configured (does it print, or keep the message?)");
             return Err(Refused::for_good(reason));
         }
     }
