@@ -64,12 +64,8 @@ impl Folder {
         let draft = Draft::write(&self.path, entry.clone(), octets)?;
         let entry = match draft.publish(&place) {
             Ok(entry) => entry,
-            Err(failure) => match (failure.0.kind(), *failure) {
-                (io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty, (_, draft)) => {
-                    self.beside(draft, &place)?
-                }
-                (_, (error, _)) => return Err(error),
-            },
+            Err(failure) if is_taken(&failure.0) => self.beside(failure.1, &place)?,
+            Err(failure) => return Err(failure.0),
         };
         folder::sync(&self.path)?;
         Ok(entry)
@@ -121,21 +117,31 @@ impl Folder {
         Ok(lock)
     }
 
-    /// The place of an entry is taken. Either somebody else has just stored the same message: good. Or what lies there
-    /// is damaged: the draft takes its place.
-    fn beside(&self, draft: Draft, place: &Path) -> io::Result<Entry> {
+    /// The place of an entry was taken a moment ago. Either somebody else has just stored the same message: good. Or what lay there
+    /// has been removed meanwhile, or is damaged: the draft takes its place.
+    fn beside(&self, mut draft: Draft, place: &Path) -> io::Result<Entry> {
         let id = draft.entry.id.clone();
-        if let Some(there) = self.held_again(&id)? {
-            return Ok(there);
+        loop {
+            if let Some(there) = self.held_again(&id)? {
+                return Ok(there);
+            }
+            let _lock = self.lock()?;
+            if let Some(there) = self.get(&id)? {
+                return Ok(there);
+            }
+            let damaged = tempfile::Builder::new().prefix(DRAFT).tempdir_in(&self.path)?;
+            match fs::rename(place, damaged.path().join("damaged")) {
+                Ok(()) => warn!(%id, "the entry in quarantine is damaged and is stored again"),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+            draft = match draft.publish(place) {
+                Ok(entry) => return Ok(entry),
+                // Whoever stores the same message for the first time holds no lock.
+                Err(failure) if is_taken(&failure.0) => failure.1,
+                Err(failure) => return Err(failure.0),
+            };
         }
-        let _lock = self.lock()?;
-        if let Some(there) = self.get(&id)? {
-            return Ok(there);
-        }
-        warn!(%id, "the entry in quarantine is damaged and is stored again");
-        let damaged = tempfile::Builder::new().prefix(DRAFT).tempdir_in(&self.path)?;
-        fs::rename(place, damaged.path().join("damaged"))?;
-        draft.publish(place).map_err(|failure| failure.0)
     }
 
     /// What is there, in any order. Entries that are `known` are not read, since they never change.
@@ -291,6 +297,11 @@ impl Draft {
             Err(error) => Err(Box::new((error, self))),
         }
     }
+}
+
+/// Whether a draft could not be published since something is there.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty)
 }
 
 fn create(path: &Path) -> io::Result<File> {

@@ -177,6 +177,19 @@ fn what_is_old_is_removed_unless_it_is_released_or_was_held_again() {
 }
 
 #[test]
+fn what_was_removed_since_its_place_was_taken_is_stored() {
+    let state = tempfile::tempdir().unwrap();
+    let folder = Folder::open(state.path().join("quarantine")).unwrap();
+    let draft = || Draft::write(&folder.path, entry(new("alice", 100)), MAIL.iter().copied()).unwrap();
+    let place = folder.place(&draft().entry.id);
+    for _ in 0..2 {
+        let stored = folder.beside(draft(), &place).unwrap();
+        assert_eq!(folder.get(&stored.id).unwrap(), Some(stored.clone()));
+        assert_eq!(names(&folder), [stored.id.as_str()]);
+    }
+}
+
+#[test]
 fn removing_and_holding_at_once_never_loses_what_was_said_to_be_held() {
     let state = tempfile::tempdir().unwrap();
     let folder = Folder::open(state.path().join("quarantine")).unwrap();
