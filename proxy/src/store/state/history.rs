@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::database::{Aborted, Work};
 use super::writer::{Row as Later, Writer};
-use super::{Inner, PATIENCE, State, StateError};
+use super::{Inner, PATIENCE, State, StateError, sql};
 use crate::store::Identity;
 
 /// Judgements that are written at a time, at most.
@@ -143,15 +143,10 @@ impl Work for Insert<'_> {
 
 /// The statement for so many rows.
 fn insertion(rows: usize) -> String {
-    let row = |row: usize| {
-        let columns: Vec<_> = (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column)).collect();
-        format!("({})", columns.join(", "))
-    };
-    let rows: Vec<_> = (0..rows).map(row).collect();
     format!(
         "INSERT INTO history (happened, upstream, is_known, login, verdict, filter, reason, uidl, octets, hash, subject) \
          VALUES {}",
-        rows.join(", ")
+        sql::rows(rows, COLUMNS)
     )
 }
 

@@ -216,3 +216,12 @@ pub(super) async fn others(connection: &mut AnyConnection, scope: i64) -> Result
     let text = format!("SELECT key, value, expires FROM state_entry WHERE scope = $1 AND NOT ({COUNTER})");
     sqlx::query(AssertSqlSafe(text)).bind(scope).fetch_all(connection).await
 }
+
+/// The parameters of so many rows, for a statement that writes all of them: each statement costs a way to the database.
+pub(super) fn rows(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let columns: Vec<_> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        format!("({})", columns.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}

@@ -4,21 +4,27 @@
 //! many octets as of its keys and values; beyond, the oldest go. They count on their own, so that a flood of mail takes
 //! no room from what was learned.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use sqlx::{AnyConnection, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use tokio::time::Instant;
 
 use super::database::{Aborted, Work};
 use super::writer::{Row as Later, Writer};
-use super::{Inner, Owner, PATIENCE, State, StateError, now};
+use super::{Inner, Owner, PATIENCE, State, StateError, now, sql};
 
 /// How long a token lives, in seconds.
 const LIFETIME: i64 = 30 * 24 * 60 * 60;
 
 /// Octets that a token takes besides its own.
 const OVERHEAD: usize = 192;
+
+/// Tokens that one statement writes, at most.
+const ROWS: usize = 16;
+
+/// Columns of the table.
+const COLUMNS: usize = 6;
 
 /// Owners whose octets a task knows, at most.
 const OWNERS: usize = 10_000;
@@ -78,9 +84,9 @@ impl Later for LearnToken {
     }
 
     async fn write(inner: &Inner, rows: &[Self], written: &mut Written, deadline: Instant) -> Result<(), StateError> {
-        let mut sorted: Vec<&Self> = rows.iter().collect();
-        // In one order, so that no two nodes wait for each other.
-        sorted.sort_by(|one, other| (one.message, &one.owner).cmp(&(other.message, &other.owner)));
+        // The latest of each message and owner; in one order, so that no two nodes wait for each other.
+        let latest: BTreeMap<_, &Self> = rows.iter().map(|row| ((row.message, &row.owner), row)).collect();
+        let sorted: Vec<&Self> = latest.into_values().collect();
         inner.database.transaction(deadline, Insert { tokens: &sorted, expires: now() + LIFETIME }).await?;
         let bound = |limit: u64| i64::try_from(limit).unwrap_or(i64::MAX);
         let (of_user, of_filter) = (bound(inner.limits.kv_per_user), bound(inner.limits.kv_per_filter));
@@ -155,23 +161,32 @@ impl Work for Insert<'_> {
     type Done = ();
 
     async fn run(&self, connection: &mut AnyConnection) -> Result<(), Aborted> {
-        for left in self.tokens {
-            sqlx::query(
-                "INSERT INTO learn_token (message, filter, owner, token, octets, expires) VALUES ($1, $2, $3, $4, $5, $6) \
-                 ON CONFLICT (message, filter, owner) DO UPDATE \
-                 SET token = excluded.token, octets = excluded.octets, expires = excluded.expires",
-            )
-            .bind(left.message.to_vec())
-            .bind(&*left.owner.filter)
-            .bind(&*left.owner.user)
-            .bind(left.token.to_vec())
-            .bind(i64::try_from(left.octets()).unwrap_or(i64::MAX))
-            .bind(self.expires)
-            .execute(&mut *connection)
-            .await?;
+        for tokens in self.tokens.chunks(ROWS) {
+            let text = insertion(tokens.len());
+            let mut insert = sqlx::query(AssertSqlSafe(text));
+            for left in tokens {
+                insert = insert
+                    .bind(left.message.to_vec())
+                    .bind(&*left.owner.filter)
+                    .bind(&*left.owner.user)
+                    .bind(left.token.to_vec())
+                    .bind(i64::try_from(left.octets()).unwrap_or(i64::MAX))
+                    .bind(self.expires);
+            }
+            insert.execute(&mut *connection).await?;
         }
         Ok(())
     }
+}
+
+/// The statement for so many rows, no two of them of the same message and owner.
+fn insertion(rows: usize) -> String {
+    format!(
+        "INSERT INTO learn_token (message, filter, owner, token, octets, expires) VALUES {} \
+         ON CONFLICT (message, filter, owner) DO UPDATE \
+         SET token = excluded.token, octets = excluded.octets, expires = excluded.expires",
+        sql::rows(rows, COLUMNS)
+    )
 }
 
 /// Removes the oldest of what is too much, of a user or of a filter.
