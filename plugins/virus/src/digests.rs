@@ -38,15 +38,15 @@ pub(crate) const ANY_SIZE: u64 = u64::MAX;
 #[derive(Debug)]
 struct List<const N: usize> {
     entries: Vec<([u8; N], u64, Name)>,
-    /// The beginnings of the digests.
-    bits: Bits,
+    /// The beginnings of the digests, and what follows on them: a digest of another file is hardly ever in both.
+    bits: [Bits; 2],
     /// Octets of the largest file; larger ones need not be hashed.
     size_max: u64,
 }
 
 impl<const N: usize> Default for List<N> {
     fn default() -> Self {
-        Self { entries: Vec::new(), bits: Bits::default(), size_max: 0 }
+        Self { entries: Vec::new(), bits: <[Bits; 2]>::default(), size_max: 0 }
     }
 }
 
@@ -59,11 +59,11 @@ impl<const N: usize> List<N> {
     fn finish(&mut self) {
         self.entries.sort_unstable();
         self.entries.shrink_to_fit();
-        self.bits = Bits::of(self.entries.iter().map(|(digest, ..)| beginning(digest)));
+        self.bits = [0, 8].map(|at| Bits::of(self.entries.iter().map(|(digest, ..)| eight(digest, at))));
     }
 
     fn find(&self, digest: &[u8], size: u64) -> Option<Name> {
-        if !self.bits.may_have(beginning(digest)) {
+        if !self.bits.iter().zip([0, 8]).all(|(bits, at)| bits.may_have(eight(digest, at))) {
             return None;
         }
         let start = self.entries.partition_point(|(known, ..)| known[..] < *digest);
@@ -73,9 +73,9 @@ impl<const N: usize> List<N> {
     }
 }
 
-/// Eight octets of a digest, which are as random as any.
-fn beginning(digest: &[u8]) -> u64 {
-    digest.first_chunk().copied().map_or(0, u64::from_le_bytes)
+/// Eight octets of a digest from `at` on, which are as random as any.
+fn eight(digest: &[u8], at: usize) -> u64 {
+    digest[at..].first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
 
 /// All known files.

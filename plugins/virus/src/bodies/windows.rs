@@ -17,6 +17,9 @@ const REACH: usize = 512;
 /// Different windows that are looked for one after the other.
 const FEW: usize = 4;
 
+/// Entries for each place in the list of their beginnings.
+const ENTRIES: usize = 4;
+
 /// Pieces by their windows.
 #[derive(Debug, Default)]
 pub(super) struct Windows {
@@ -102,7 +105,7 @@ impl Windows {
 
 impl Table {
     fn finish(&mut self) {
-        let hashes = (2 * self.entries.len()).next_power_of_two().max(2);
+        let hashes = self.entries.len().div_ceil(ENTRIES).next_power_of_two().max(2);
         self.shift = 64 - hashes.trailing_zeros();
         self.bits = Bits::of(self.entries.iter().map(|&(window, _)| spread(window)));
         let shift = self.shift;
