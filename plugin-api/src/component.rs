@@ -88,8 +88,24 @@ const HEADROOM: usize = 512 * 1024;
 
 /// Has the memory grow now, once for all messages: growing it takes the system some microseconds, and what each message
 /// has let it grow is taken back.
+///
+/// What a message needs lies side by side there, and not in the gaps that making the configuration has left everywhere: each page
+/// of memory that is written to is a page to be made anew for the next message.
 fn make_headroom() {
-    drop(std::hint::black_box(Vec::<u8>::with_capacity(HEADROOM)));
+    let address = |octets: &Vec<u8>| std::hint::black_box(octets.as_ptr()).addr();
+    let room = address(&Vec::with_capacity(HEADROOM));
+    // An allocator takes the smallest gap that is large enough, so that there is none left of a size which it gets from the room.
+    // All gaps are below, in less than what is there.
+    let (mut size, mut left) = (HEADROOM / 2, room);
+    while size >= size_of::<usize>() && left >= size {
+        let gap = Vec::with_capacity(size);
+        if address(&gap) >= room {
+            size /= 2;
+        } else {
+            left -= size;
+            std::mem::forget(gap);
+        }
+    }
 }
 
 impl<F: Learning> Slot<F> {
