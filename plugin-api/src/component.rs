@@ -187,6 +187,7 @@ impl From<HostLabel> for Label {
 pub(crate) mod host {
     use super::bindings::popgate::filter::{data, log as host_log, mail, state as host_state};
     use crate::host::Level;
+    use crate::part::Info;
     use crate::state::{Entry, Problem, Scope};
     use crate::{Finding, Header};
 
@@ -204,6 +205,14 @@ pub(crate) mod host {
     pub(crate) fn header_fields(message: &Message, start: u32, count: u32) -> Vec<Header> {
         let own = |mail::Header { name, value }| Header { name, value };
         message.header_fields(start, count).into_iter().map(own).collect()
+    }
+
+    pub(crate) fn part_infos(message: &Message, start: u32, count: u32) -> Vec<Info> {
+        let own = |info: mail::PartInfo| {
+            let mail::PartInfo { media_type, file_name, disposition, parent, container, ambiguous, encoded_size } = info;
+            Info { media_type, file_name, disposition, parent, container, ambiguous, encoded_size }
+        };
+        message.part_infos(start, count).into_iter().map(own).collect()
     }
 
     pub(crate) fn log(level: Level, line: &str) {

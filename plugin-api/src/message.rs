@@ -58,6 +58,9 @@ impl Finding {
     }
 }
 
+/// Of how many parts the host tells at a time.
+const INFOS: u32 = 256;
+
 /// What a filter reads.
 impl Message {
     /// Octets of the whole message.
@@ -141,12 +144,19 @@ impl Message {
     /// The part at `index`; part 0 is the message itself.
     #[must_use]
     pub fn part(&self, index: u32) -> Option<Part<'_>> {
-        Some(Part { message: self, index, host: self.host.part(index)? })
+        let info = host::part_infos(&self.host, index, 1).pop()?;
+        Some(Part::known(self, index, info))
     }
 
     /// All parts: the message itself first, children behind their container.
     pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
-        (0..self.part_count()).filter_map(|index| self.part(index))
+        let info = |(index, info)| Part::known(self, index, info);
+        (0..)
+            .step_by(INFOS as usize)
+            .map(|start| (start, host::part_infos(&self.host, start, INFOS)))
+            .take_while(|(_, infos)| !infos.is_empty())
+            .flat_map(|(start, infos)| (start..).zip(infos))
+            .map(info)
     }
 
     /// What filters before this one have reported.

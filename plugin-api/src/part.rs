@@ -1,5 +1,6 @@
 //! A MIME part of a message.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::ops::Range;
 
@@ -8,12 +9,43 @@ use crate::{Message, Reader, Refused, TooLarge, host};
 /// A MIME part (RFC 2045), decoded as clients do it: a part whose encoding is broken still yields what can be
 /// decoded.
 pub struct Part<'m> {
-    pub(crate) message: &'m Message,
-    pub(crate) index: u32,
-    pub(crate) host: host::Part,
+    message: &'m Message,
+    index: u32,
+    info: OnceCell<Info>,
+    /// The host's handle, for what it has to be asked about.
+    handle: OnceCell<Option<host::Part>>,
+}
+
+/// What the host tells about a part in advance; the names are those of the WIT.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Info {
+    pub(crate) media_type: String,
+    pub(crate) file_name: Option<String>,
+    pub(crate) disposition: Option<String>,
+    pub(crate) parent: Option<u32>,
+    pub(crate) container: bool,
+    pub(crate) ambiguous: bool,
+    pub(crate) encoded_size: u64,
 }
 
 impl<'m> Part<'m> {
+    /// The part at this index, which is there.
+    fn at(message: &'m Message, index: u32) -> Self {
+        Self { message, index, info: OnceCell::new(), handle: OnceCell::new() }
+    }
+
+    pub(crate) fn known(message: &'m Message, index: u32, info: Info) -> Self {
+        Self { info: info.into(), ..Self::at(message, index) }
+    }
+
+    fn info(&self) -> &Info {
+        self.info.get_or_init(|| host::part_infos(&self.message.host, self.index, 1).pop().unwrap_or_default())
+    }
+
+    fn handle(&self) -> Option<&host::Part> {
+        self.handle.get_or_init(|| self.message.host.part(self.index)).as_ref()
+    }
+
     /// Its position among the parts of the message; 0 for the message itself.
     #[must_use]
     pub fn index(&self) -> u32 {
@@ -23,13 +55,13 @@ impl<'m> Part<'m> {
     /// The media type in lower case without parameters, `text/plain` when none is given.
     #[must_use]
     pub fn media_type(&self) -> String {
-        self.host.media_type()
+        self.info().media_type.clone()
     }
 
     /// A parameter of Content-Type, decoded (RFC 2231).
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<String> {
-        self.host.parameter(name)
+        self.handle()?.parameter(name)
     }
 
     /// The decoded value of the first field of this name in the part's own header (letters of either case).
@@ -41,59 +73,59 @@ impl<'m> Part<'m> {
     /// The decoded values of all fields of this name in the part's own header, in their order.
     #[must_use]
     pub fn headers(&self, name: &str) -> Vec<String> {
-        self.host.headers(name)
+        self.handle().map(|part| part.headers(name)).unwrap_or_default()
     }
 
     /// The file name of Content-Disposition, else the `name` of Content-Type. It is what the sender wrote:
     /// [`crate::text::clean`] makes it fit to be shown.
     #[must_use]
     pub fn file_name(&self) -> Option<String> {
-        self.host.file_name()
+        self.info().file_name.clone()
     }
 
     /// `inline`, `attachment` or another disposition in lower case.
     #[must_use]
     pub fn disposition(&self) -> Option<String> {
-        self.host.disposition()
+        self.info().disposition.clone()
     }
 
     /// The container that it is in; none for the message itself.
     #[must_use]
     pub fn parent(&self) -> Option<Part<'m>> {
-        self.message.part(self.host.parent()?)
+        Some(Self::at(self.message, self.info().parent?))
     }
 
     /// True for `multipart/*`, and for `message/rfc822` whose inner parts are listed; it has no content of its own.
     #[must_use]
     pub fn is_container(&self) -> bool {
-        self.host.container()
+        self.info().container
     }
 
     /// True if its structure or encoding can be read in more than one way.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
-        self.host.ambiguous()
+        self.info().ambiguous
     }
 
     /// Its octets as they stand in the message, still encoded, without the headers of the part.
     #[must_use]
     pub fn encoded_size(&self) -> u64 {
-        self.host.encoded_size()
+        self.info().encoded_size
     }
 
     /// The decoded content as a stream. Text keeps its charset.
     #[must_use]
     pub fn content(&self) -> Reader<'static> {
-        let content = self.host.content();
-        Reader::new(move || content.read(host::PIECE))
+        let content = self.handle().map(host::Part::content);
+        Reader::new(move || content.as_ref().map(|content| content.read(host::PIECE)).unwrap_or_default())
     }
 
     /// The content of a text as UTF-8, by its charset: U+FFFD stands where that can't be done, and markup stays. The pieces
     /// may end inside a character.
     #[must_use]
     pub fn text(&self) -> Reader<'static> {
-        let content = self.host.text();
-        Reader::new(move || content.read(host::PIECE))
+        let content = self.handle().map(host::Part::text);
+        Reader::new(move || content.as_ref().map(|content| content.read(host::PIECE)).unwrap_or_default())
     }
 
     /// The whole decoded content.
@@ -183,5 +215,36 @@ impl fmt::Debug for Part<'_> {
             .field("index", &self.index)
             .field("media_type", &self.media_type())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Message;
+
+    #[test]
+    fn all_parts_are_listed_with_what_they_are_in() {
+        for count in [1, 254, 255, 256, 600] {
+            let mut mail = String::from("MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n");
+            for number in 0..count {
+                mail.push_str(&format!("--b\nContent-Type: text/x-{number}; charset=utf-8; name=f{number}\n\ntext {number}\n"));
+            }
+            mail.push_str("--b--\n");
+            let message = Message::from(mail.as_str());
+            let parts: Vec<_> = message.parts().collect();
+            assert_eq!(parts.len(), count + 1);
+            assert!(parts[0].is_container() && parts[0].parent().is_none());
+            for (number, part) in parts[1..].iter().enumerate() {
+                assert_eq!(part.index() as usize, number + 1);
+                assert_eq!(part.media_type(), format!("text/x-{number}"));
+                assert_eq!(part.file_name(), Some(format!("f{number}")));
+                assert_eq!(part.parameter("charset").as_deref(), Some("utf-8"));
+                assert_eq!(part.read_text(100).unwrap(), format!("text {number}"));
+                let parent = part.parent().unwrap();
+                assert_eq!((parent.index(), parent.media_type()), (0, "multipart/mixed".to_owned()));
+            }
+            assert_eq!(message.part(count as u32).unwrap().media_type(), format!("text/x-{}", count - 1));
+            assert!(message.part(count as u32 + 1).is_none());
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::{DATA, Edit, LOG, mime};
 use crate::host::{CHUNK, Level};
+use crate::part::Info;
 use crate::{Finding, Header};
 
 pub(crate) struct Message {
@@ -198,10 +199,6 @@ pub(crate) struct Splice {
 pub(crate) struct Part(Rc<mime::Part>);
 
 impl Part {
-    pub(crate) fn media_type(&self) -> String {
-        self.0.media_type.clone()
-    }
-
     pub(crate) fn parameter(&self, name: &str) -> Option<String> {
         let (_, value) = self.0.parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
         Some(value.clone())
@@ -210,30 +207,6 @@ impl Part {
     pub(crate) fn headers(&self, name: &str) -> Vec<String> {
         let same = |field: &&Header| field.name.eq_ignore_ascii_case(name);
         self.0.fields.iter().filter(same).map(|field| field.value.clone()).collect()
-    }
-
-    pub(crate) fn file_name(&self) -> Option<String> {
-        self.0.file_name.clone()
-    }
-
-    pub(crate) fn disposition(&self) -> Option<String> {
-        self.0.disposition.clone()
-    }
-
-    pub(crate) fn parent(&self) -> Option<u32> {
-        self.0.parent
-    }
-
-    pub(crate) fn container(&self) -> bool {
-        self.0.container
-    }
-
-    pub(crate) fn ambiguous(&self) -> bool {
-        self.0.ambiguous
-    }
-
-    pub(crate) fn encoded_size(&self) -> u64 {
-        self.0.encoded_size as u64
     }
 
     pub(crate) fn content(&self) -> Content {
@@ -282,6 +255,19 @@ pub(crate) fn findings(message: &Message) -> Vec<Finding> {
 
 pub(crate) fn header_fields(message: &Message, start: u32, count: u32) -> Vec<Header> {
     message.mail.fields.iter().skip(start as usize).take(count.min(256) as usize).cloned().collect()
+}
+
+pub(crate) fn part_infos(message: &Message, start: u32, count: u32) -> Vec<Info> {
+    let info = |part: &Rc<mime::Part>| Info {
+        media_type: part.media_type.clone(),
+        file_name: part.file_name.clone(),
+        disposition: part.disposition.clone(),
+        parent: part.parent,
+        container: part.container,
+        ambiguous: part.ambiguous,
+        encoded_size: part.encoded_size as u64,
+    };
+    message.mail.parts.iter().skip(start as usize).take(count.min(256) as usize).map(info).collect()
 }
 
 pub(crate) fn data_size(name: &str) -> Option<u64> {

@@ -12,7 +12,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::data::DataFiles;
 use super::limits::{
-    AT_ONCE_MAX, CALLS_MAX, CHUNK_MAX, CONTENTS_MAX, Exceeded, FIELDS_MAX, KEYS_OF_A_CALL, Limits, NEEDLE_MAX,
+    AT_ONCE_MAX, CALLS_MAX, CHUNK_MAX, CONTENTS_MAX, Exceeded, FIELDS_MAX, KEYS_OF_A_CALL, Limits, NEEDLE_MAX, PARTS_MAX,
     WASI_HANDLES_MAX,
 };
 use super::log::{Level, Log};
@@ -223,6 +223,11 @@ impl Host {
 
     pub(super) async fn part_count(&mut self) -> wasmtime::Result<u32> {
         Ok(u32::try_from(self.parsed().await?.parts().len()).unwrap_or(u32::MAX))
+    }
+
+    /// Parts from this position on.
+    pub(super) async fn parts(&mut self, start: u32, count: u32) -> wasmtime::Result<impl Iterator<Item = &Part>> {
+        Ok(self.parsed().await?.parts().iter().skip(start as usize).take((count as usize).min(PARTS_MAX)))
     }
 
     /// Whether there is a part at `index`.

@@ -11,6 +11,9 @@ pub(super) const NEEDLE_MAX: usize = 1_024;
 /// Header fields that one call hands over.
 pub(super) const FIELDS_MAX: usize = 256;
 
+/// Parts of which one call tells.
+pub(super) const PARTS_MAX: usize = 256;
+
 /// Octets that a guest may pass in one call: the largest legal argument and room for what stands beside it.
 /// Slightly too long arguments are answered with a reason, absurd ones end the guest.
 pub(super) const ARGUMENTS_MAX: usize = 2 * CHUNK_MAX;

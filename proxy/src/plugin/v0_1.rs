@@ -43,6 +43,7 @@ mod bindings {
             "popgate:filter/mail.[method]message.fact": async | trappable,
             "popgate:filter/mail.[method]message.part-count": async | trappable,
             "popgate:filter/mail.[method]message.part": async | trappable,
+            "popgate:filter/mail.[method]message.part-infos": async | trappable,
             "popgate:filter/mail.[method]message.replace-part": async | trappable,
             "popgate:filter/mail.[method]message.edit-text": async | trappable,
             "popgate:filter/mail.[method]message.remove-part": async | trappable,
@@ -207,6 +208,24 @@ impl mail::HostMessage for Host {
         Ok(is_there.then(|| self.own(index)))
     }
 
+    async fn part_infos(
+        &mut self,
+        _: Resource<handles::Message>,
+        start: u32,
+        count: u32,
+    ) -> Result<Vec<mail::PartInfo>> {
+        let info = |part: &Part| mail::PartInfo {
+            media_type: part.media_type().to_owned(),
+            file_name: part.file_name().map(str::to_owned),
+            disposition: part.disposition().map(str::to_owned),
+            parent: index_of_parent(part),
+            container: part.is_container(),
+            ambiguous: part.is_ambiguous(),
+            encoded_size: part.encoded_size(),
+        };
+        Ok(self.parts(start, count).await?.map(info).collect())
+    }
+
     fn findings(&mut self, _: Resource<handles::Message>) -> Result<Vec<mail::Finding>> {
         let finding = |finding: &crate::filter::Finding| mail::Finding {
             filter: finding.filter.clone(),
@@ -295,8 +314,7 @@ impl mail::HostPart for Host {
     }
 
     fn parent(&mut self, part: Resource<handles::Part>) -> Result<Option<u32>> {
-        let parent = self.of_part(part.rep(), Part::parent)?.flatten();
-        Ok(parent.and_then(|index| u32::try_from(index).ok()))
+        Ok(self.of_part(part.rep(), index_of_parent)?.flatten())
     }
 
     fn container(&mut self, part: Resource<handles::Part>) -> Result<bool> {
@@ -325,6 +343,10 @@ impl mail::HostPart for Host {
         self.takes_back();
         Ok(())
     }
+}
+
+fn index_of_parent(part: &Part) -> Option<u32> {
+    part.parent().and_then(|index| u32::try_from(index).ok())
 }
 
 impl mail::HostContent for Host {

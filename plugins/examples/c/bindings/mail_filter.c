@@ -38,11 +38,17 @@ extern int32_t __wasm_import_popgate_filter_mail_method_message_part_count(int32
 __attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]message.part")))
 extern void __wasm_import_popgate_filter_mail_method_message_part(int32_t, int32_t, uint8_t *);
 
+__attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]message.part-infos")))
+extern void __wasm_import_popgate_filter_mail_method_message_part_infos(int32_t, int32_t, int32_t, uint8_t *);
+
 __attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]message.findings")))
 extern void __wasm_import_popgate_filter_mail_method_message_findings(int32_t, uint8_t *);
 
 __attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]message.report")))
 extern void __wasm_import_popgate_filter_mail_method_message_report(int32_t, uint8_t *, size_t, double, int32_t, double, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]message.leave-learn-token")))
+extern void __wasm_import_popgate_filter_mail_method_message_leave_learn_token(int32_t, uint8_t *, size_t, uint8_t *);
 
 __attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]message.add-header")))
 extern void __wasm_import_popgate_filter_mail_method_message_add_header(int32_t, uint8_t *, size_t, uint8_t *, size_t, uint8_t *);
@@ -55,6 +61,9 @@ extern void __wasm_import_popgate_filter_mail_method_message_remove_header(int32
 
 __attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]message.replace-part")))
 extern void __wasm_import_popgate_filter_mail_method_message_replace_part(int32_t, int32_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]message.edit-text")))
+extern void __wasm_import_popgate_filter_mail_method_message_edit_text(int32_t, int32_t, uint8_t *, size_t, uint8_t *);
 
 __attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]message.remove-part")))
 extern void __wasm_import_popgate_filter_mail_method_message_remove_part(int32_t, int32_t, uint8_t *);
@@ -113,6 +122,23 @@ extern void __wasm_import_popgate_filter_data_size(uint8_t *, size_t, uint8_t *)
 
 __attribute__((__import_module__("popgate:filter/data@0.1.0"), __import_name__("read")))
 extern void __wasm_import_popgate_filter_data_read(uint8_t *, size_t, int64_t, int32_t, uint8_t *);
+
+// Imported Functions from `popgate:filter/state@0.1.0`
+
+__attribute__((__import_module__("popgate:filter/state@0.1.0"), __import_name__("get")))
+extern void __wasm_import_popgate_filter_state_get(int32_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("popgate:filter/state@0.1.0"), __import_name__("counters")))
+extern void __wasm_import_popgate_filter_state_counters(int32_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("popgate:filter/state@0.1.0"), __import_name__("put")))
+extern void __wasm_import_popgate_filter_state_put(int32_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("popgate:filter/state@0.1.0"), __import_name__("remove")))
+extern void __wasm_import_popgate_filter_state_remove(int32_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("popgate:filter/state@0.1.0"), __import_name__("add")))
+extern void __wasm_import_popgate_filter_state_add(int32_t, uint8_t *, size_t, uint8_t *);
 
 // Exported Functions from `popgate:filter/filter@0.1.0`
 
@@ -201,6 +227,28 @@ void popgate_filter_mail_finding_free(popgate_filter_mail_finding_t *ptr) {
   mail_filter_string_free(&ptr->text);
 }
 
+void mail_filter_option_string_free(mail_filter_option_string_t *ptr) {
+  if (ptr->is_some) {
+    mail_filter_string_free(&ptr->val);
+  }
+}
+
+void mail_filter_option_u32_free(mail_filter_option_u32_t *ptr) {
+  if (ptr->is_some) {
+  }
+}
+
+void popgate_filter_mail_part_info_free(popgate_filter_mail_part_info_t *ptr) {
+  mail_filter_string_free(&ptr->media_type);
+  mail_filter_option_string_free(&ptr->file_name);
+  mail_filter_option_string_free(&ptr->disposition);
+  mail_filter_option_u32_free(&ptr->parent);
+}
+
+void popgate_filter_mail_splice_free(popgate_filter_mail_splice_t *ptr) {
+  mail_filter_string_free(&ptr->text);
+}
+
 __attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[resource-drop]message")))
 extern void __wasm_import_popgate_filter_mail_message_drop(int32_t handle);
 
@@ -276,12 +324,6 @@ void mail_filter_option_u64_free(mail_filter_option_u64_t *ptr) {
   }
 }
 
-void mail_filter_option_string_free(mail_filter_option_string_t *ptr) {
-  if (ptr->is_some) {
-    mail_filter_string_free(&ptr->val);
-  }
-}
-
 void mail_filter_list_string_free(mail_filter_list_string_t *ptr) {
   size_t list_len = ptr->len;
   if (list_len > 0) {
@@ -320,6 +362,17 @@ void popgate_filter_mail_option_own_part_free(popgate_filter_mail_option_own_par
   }
 }
 
+void popgate_filter_mail_list_part_info_free(popgate_filter_mail_list_part_info_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    popgate_filter_mail_part_info_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      popgate_filter_mail_part_info_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
+
 void popgate_filter_mail_list_finding_free(popgate_filter_mail_list_finding_t *ptr) {
   size_t list_len = ptr->len;
   if (list_len > 0) {
@@ -338,6 +391,17 @@ void popgate_filter_mail_result_void_string_free(popgate_filter_mail_result_void
   }
 }
 
+void popgate_filter_mail_list_splice_free(popgate_filter_mail_list_splice_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    popgate_filter_mail_splice_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      popgate_filter_mail_splice_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
+
 void popgate_filter_mail_result_own_replacement_string_free(popgate_filter_mail_result_own_replacement_string_t *ptr) {
   if (!ptr->is_err) {
   } else {
@@ -345,8 +409,108 @@ void popgate_filter_mail_result_own_replacement_string_free(popgate_filter_mail_
   }
 }
 
-void mail_filter_option_u32_free(mail_filter_option_u32_t *ptr) {
+void popgate_filter_state_entry_free(popgate_filter_state_entry_t *ptr) {
+  mail_filter_list_u8_free(&ptr->key);
+  mail_filter_list_u8_free(&ptr->value);
+  mail_filter_option_u64_free(&ptr->lifetime);
+}
+
+void popgate_filter_state_problem_free(popgate_filter_state_problem_t *ptr) {
+  switch ((int32_t) ptr->tag) {
+    case 0: {
+      mail_filter_string_free(&ptr->val.refused);
+      break;
+    }
+    case 1: {
+      mail_filter_string_free(&ptr->val.service);
+      break;
+    }
+  }
+}
+
+void mail_filter_option_list_u8_free(mail_filter_option_list_u8_t *ptr) {
   if (ptr->is_some) {
+    mail_filter_list_u8_free(&ptr->val);
+  }
+}
+
+void mail_filter_list_option_list_u8_free(mail_filter_list_option_list_u8_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    mail_filter_option_list_u8_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      mail_filter_option_list_u8_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
+
+void popgate_filter_state_result_list_option_list_u8_problem_free(popgate_filter_state_result_list_option_list_u8_problem_t *ptr) {
+  if (!ptr->is_err) {
+    mail_filter_list_option_list_u8_free(&ptr->val.ok);
+  } else {
+    popgate_filter_state_problem_free(&ptr->val.err);
+  }
+}
+
+void mail_filter_list_u64_free(mail_filter_list_u64_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    uint64_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+    }
+    free(list_ptr);
+  }
+}
+
+void mail_filter_list_s64_free(mail_filter_list_s64_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    int64_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+    }
+    free(list_ptr);
+  }
+}
+
+void popgate_filter_state_result_list_s64_problem_free(popgate_filter_state_result_list_s64_problem_t *ptr) {
+  if (!ptr->is_err) {
+    mail_filter_list_s64_free(&ptr->val.ok);
+  } else {
+    popgate_filter_state_problem_free(&ptr->val.err);
+  }
+}
+
+void popgate_filter_state_list_entry_free(popgate_filter_state_list_entry_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    popgate_filter_state_entry_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      popgate_filter_state_entry_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
+
+void popgate_filter_state_result_void_problem_free(popgate_filter_state_result_void_problem_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    popgate_filter_state_problem_free(&ptr->val.err);
+  }
+}
+
+void mail_filter_tuple2_list_u8_s64_free(mail_filter_tuple2_list_u8_s64_t *ptr) {
+  mail_filter_list_u8_free(&ptr->f0);
+}
+
+void mail_filter_list_tuple2_list_u8_s64_free(mail_filter_list_tuple2_list_u8_s64_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    mail_filter_tuple2_list_u8_s64_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      mail_filter_tuple2_list_u8_s64_free(&list_ptr[i]);
+    }
+    free(list_ptr);
   }
 }
 
@@ -538,6 +702,14 @@ bool popgate_filter_mail_method_message_part(popgate_filter_mail_borrow_message_
   return option.is_some;
 }
 
+void popgate_filter_mail_method_message_part_infos(popgate_filter_mail_borrow_message_t self, uint32_t start, uint32_t count, popgate_filter_mail_list_part_info_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_popgate_filter_mail_method_message_part_infos((self).__handle, (int32_t) (start), (int32_t) (count), ptr);
+  *ret = (popgate_filter_mail_list_part_info_t) { (popgate_filter_mail_part_info_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
 void popgate_filter_mail_method_message_findings(popgate_filter_mail_borrow_message_t self, popgate_filter_mail_list_finding_t *ret) {
   __attribute__((__aligned__(sizeof(void*))))
   uint8_t ret_area[(2*sizeof(void*))];
@@ -565,6 +737,31 @@ bool popgate_filter_mail_method_message_report(popgate_filter_mail_borrow_messag
   }
   uint8_t *ptr = (uint8_t *) &ret_area;
   __wasm_import_popgate_filter_mail_method_message_report((self).__handle, (uint8_t *) (*symbol).ptr, (*symbol).len, points, option, option1, (uint8_t *) (*text).ptr, (*text).len, ptr);
+  popgate_filter_mail_result_void_string_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      result.val.err = (mail_filter_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool popgate_filter_mail_method_message_leave_learn_token(popgate_filter_mail_borrow_message_t self, mail_filter_list_u8_t *token, mail_filter_string_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(3*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_popgate_filter_mail_method_message_leave_learn_token((self).__handle, (uint8_t *) (*token).ptr, (*token).len, ptr);
   popgate_filter_mail_result_void_string_t result;
   switch ((int32_t) *((uint8_t*) (ptr + 0))) {
     case 0: {
@@ -665,6 +862,31 @@ bool popgate_filter_mail_method_message_replace_part(popgate_filter_mail_borrow_
   uint8_t ret_area[(3*sizeof(void*))];
   uint8_t *ptr = (uint8_t *) &ret_area;
   __wasm_import_popgate_filter_mail_method_message_replace_part((self).__handle, (int32_t) (index), (uint8_t *) (*text).ptr, (*text).len, ptr);
+  popgate_filter_mail_result_void_string_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      result.val.err = (mail_filter_string_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool popgate_filter_mail_method_message_edit_text(popgate_filter_mail_borrow_message_t self, uint32_t index, popgate_filter_mail_list_splice_t *changes, mail_filter_string_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(3*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_popgate_filter_mail_method_message_edit_text((self).__handle, (int32_t) (index), (uint8_t *) (*changes).ptr, (*changes).len, ptr);
   popgate_filter_mail_result_void_string_t result;
   switch ((int32_t) *((uint8_t*) (ptr + 0))) {
     case 0: {
@@ -926,6 +1148,200 @@ void popgate_filter_data_read(mail_filter_string_t *name, uint64_t offset, uint3
   uint8_t *ptr = (uint8_t *) &ret_area;
   __wasm_import_popgate_filter_data_read((uint8_t *) (*name).ptr, (*name).len, (int64_t) (offset), (int32_t) (length), ptr);
   *ret = (mail_filter_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+bool popgate_filter_state_get(popgate_filter_state_scope_t scope, mail_filter_list_list_u8_t *keys, mail_filter_list_option_list_u8_t *ret, popgate_filter_state_problem_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(4*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_popgate_filter_state_get((int32_t) scope, (uint8_t *) (*keys).ptr, (*keys).len, ptr);
+  popgate_filter_state_result_list_option_list_u8_problem_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = (mail_filter_list_option_list_u8_t) { (mail_filter_option_list_u8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      popgate_filter_state_problem_t variant;
+      variant.tag = (int32_t) *((uint8_t*) (ptr + sizeof(void*)));
+      switch ((int32_t) variant.tag) {
+        case 0: {
+          variant.val.refused = (mail_filter_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 1: {
+          variant.val.service = (mail_filter_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = variant;
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool popgate_filter_state_counters(popgate_filter_state_scope_t scope, mail_filter_list_u64_t *keys, mail_filter_list_s64_t *ret, popgate_filter_state_problem_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(4*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_popgate_filter_state_counters((int32_t) scope, (uint8_t *) (*keys).ptr, (*keys).len, ptr);
+  popgate_filter_state_result_list_s64_problem_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = (mail_filter_list_s64_t) { (int64_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) };
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      popgate_filter_state_problem_t variant;
+      variant.tag = (int32_t) *((uint8_t*) (ptr + sizeof(void*)));
+      switch ((int32_t) variant.tag) {
+        case 0: {
+          variant.val.refused = (mail_filter_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 1: {
+          variant.val.service = (mail_filter_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = variant;
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool popgate_filter_state_put(popgate_filter_state_scope_t scope, popgate_filter_state_list_entry_t *entries, popgate_filter_state_problem_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(4*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_popgate_filter_state_put((int32_t) scope, (uint8_t *) (*entries).ptr, (*entries).len, ptr);
+  popgate_filter_state_result_void_problem_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      popgate_filter_state_problem_t variant;
+      variant.tag = (int32_t) *((uint8_t*) (ptr + sizeof(void*)));
+      switch ((int32_t) variant.tag) {
+        case 0: {
+          variant.val.refused = (mail_filter_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 1: {
+          variant.val.service = (mail_filter_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = variant;
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool popgate_filter_state_remove(popgate_filter_state_scope_t scope, mail_filter_list_list_u8_t *keys, popgate_filter_state_problem_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(4*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_popgate_filter_state_remove((int32_t) scope, (uint8_t *) (*keys).ptr, (*keys).len, ptr);
+  popgate_filter_state_result_void_problem_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      popgate_filter_state_problem_t variant;
+      variant.tag = (int32_t) *((uint8_t*) (ptr + sizeof(void*)));
+      switch ((int32_t) variant.tag) {
+        case 0: {
+          variant.val.refused = (mail_filter_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 1: {
+          variant.val.service = (mail_filter_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = variant;
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool popgate_filter_state_add(popgate_filter_state_scope_t scope, mail_filter_list_tuple2_list_u8_s64_t *deltas, popgate_filter_state_problem_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(4*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_popgate_filter_state_add((int32_t) scope, (uint8_t *) (*deltas).ptr, (*deltas).len, ptr);
+  popgate_filter_state_result_void_problem_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      popgate_filter_state_problem_t variant;
+      variant.tag = (int32_t) *((uint8_t*) (ptr + sizeof(void*)));
+      switch ((int32_t) variant.tag) {
+        case 0: {
+          variant.val.refused = (mail_filter_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+        case 1: {
+          variant.val.service = (mail_filter_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (2*sizeof(void*))))), (*((size_t*) (ptr + (3*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = variant;
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
 }
 
 __attribute__((__export_name__("popgate:filter/filter@0.1.0#configure")))

@@ -26,19 +26,50 @@ typedef struct {
   double val;
 } mail_filter_option_f64_t;
 
-// What a filter found out about a message.
+// What a filter found out about a message. At most 256 by each filter.
 typedef struct popgate_filter_mail_finding_t {
   // The configured name of the filter that reported it; the host fills it in.
   mail_filter_string_t   filter;
   // A short name in capitals, for example `EICAR` or `FORBIDDEN_EXTENSION`.
   mail_filter_string_t   symbol;
-  // Spam points; 0 for a finding that is no evidence of spam.
+  // Spam points, a finite number; 0 for a finding that is no evidence of spam, negative for evidence against.
   double   points;
-  // A measured value, for example a probability.
+  // A measured value, for example a probability; a finite number.
   mail_filter_option_f64_t   value;
-  // One line for people.
+  // One line for people, of at most 1,024 octets; control characters are escaped.
   mail_filter_string_t   text;
 } popgate_filter_mail_finding_t;
+
+typedef struct {
+  bool is_some;
+  mail_filter_string_t val;
+} mail_filter_option_string_t;
+
+typedef struct {
+  bool is_some;
+  uint32_t val;
+} mail_filter_option_u32_t;
+
+// What there is to know about a part without reading it; each as `part` has it.
+typedef struct popgate_filter_mail_part_info_t {
+  mail_filter_string_t   media_type;
+  mail_filter_option_string_t   file_name;
+  mail_filter_option_string_t   disposition;
+  mail_filter_option_u32_t   parent;
+  bool   container;
+  bool   ambiguous;
+  uint64_t   encoded_size;
+} popgate_filter_mail_part_info_t;
+
+// A change of a text.
+typedef struct popgate_filter_mail_splice_t {
+  // Where what is replaced begins, in octets of the text in UTF-8.
+  uint64_t   start;
+  // Where it ends; the same to insert.
+  uint64_t   end;
+  // What stands there then.
+  mail_filter_string_t   text;
+} popgate_filter_mail_splice_t;
 
 typedef struct popgate_filter_mail_own_message_t {
   int32_t __handle;
@@ -83,11 +114,6 @@ typedef struct {
 } mail_filter_option_u64_t;
 
 typedef struct {
-  bool is_some;
-  mail_filter_string_t val;
-} mail_filter_option_string_t;
-
-typedef struct {
   mail_filter_string_t *ptr;
   size_t len;
 } mail_filter_list_string_t;
@@ -108,6 +134,11 @@ typedef struct {
 } popgate_filter_mail_option_own_part_t;
 
 typedef struct {
+  popgate_filter_mail_part_info_t *ptr;
+  size_t len;
+} popgate_filter_mail_list_part_info_t;
+
+typedef struct {
   popgate_filter_mail_finding_t *ptr;
   size_t len;
 } popgate_filter_mail_list_finding_t;
@@ -120,6 +151,11 @@ typedef struct {
 } popgate_filter_mail_result_void_string_t;
 
 typedef struct {
+  popgate_filter_mail_splice_t *ptr;
+  size_t len;
+} popgate_filter_mail_list_splice_t;
+
+typedef struct {
   bool is_err;
   union {
     popgate_filter_mail_own_replacement_t ok;
@@ -127,16 +163,100 @@ typedef struct {
   } val;
 } popgate_filter_mail_result_own_replacement_string_t;
 
-typedef struct {
-  bool is_some;
-  uint32_t val;
-} mail_filter_option_u32_t;
-
+// How much a line matters to the operator.
 typedef uint8_t popgate_filter_log_level_t;
 
 #define POPGATE_FILTER_LOG_LEVEL_DEBUG 0
 #define POPGATE_FILTER_LOG_LEVEL_INFO 1
 #define POPGATE_FILTER_LOG_LEVEL_WARN 2
+
+// Whose state it is.
+typedef uint8_t popgate_filter_state_scope_t;
+
+// The same for all users.
+#define POPGATE_FILTER_STATE_SCOPE_SHARED 0
+// That of the user whose message it is. Refused where no user is known.
+#define POPGATE_FILTER_STATE_SCOPE_USER 1
+
+// A value under its key.
+typedef struct popgate_filter_state_entry_t {
+  mail_filter_list_u8_t   key;
+  mail_filter_list_u8_t   value;
+  // Seconds after which it is forgotten; none: never.
+  mail_filter_option_u64_t   lifetime;
+} popgate_filter_state_entry_t;
+
+// Why the state can't be read or written.
+typedef struct popgate_filter_state_problem_t {
+  uint8_t tag;
+  union {
+    mail_filter_string_t     refused;
+    mail_filter_string_t     service;
+  } val;
+} popgate_filter_state_problem_t;
+
+// The request is at fault: not granted, no user, a bound or the quota exceeded.
+#define POPGATE_FILTER_STATE_PROBLEM_REFUSED 0
+// The store is out of order: `failure.service` is the answer to give.
+#define POPGATE_FILTER_STATE_PROBLEM_SERVICE 1
+
+typedef struct {
+  bool is_some;
+  mail_filter_list_u8_t val;
+} mail_filter_option_list_u8_t;
+
+typedef struct {
+  mail_filter_option_list_u8_t *ptr;
+  size_t len;
+} mail_filter_list_option_list_u8_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    mail_filter_list_option_list_u8_t ok;
+    popgate_filter_state_problem_t err;
+  } val;
+} popgate_filter_state_result_list_option_list_u8_problem_t;
+
+typedef struct {
+  uint64_t *ptr;
+  size_t len;
+} mail_filter_list_u64_t;
+
+typedef struct {
+  int64_t *ptr;
+  size_t len;
+} mail_filter_list_s64_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    mail_filter_list_s64_t ok;
+    popgate_filter_state_problem_t err;
+  } val;
+} popgate_filter_state_result_list_s64_problem_t;
+
+typedef struct {
+  popgate_filter_state_entry_t *ptr;
+  size_t len;
+} popgate_filter_state_list_entry_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    popgate_filter_state_problem_t err;
+  } val;
+} popgate_filter_state_result_void_problem_t;
+
+typedef struct {
+  mail_filter_list_u8_t f0;
+  int64_t f1;
+} mail_filter_tuple2_list_u8_s64_t;
+
+typedef struct {
+  mail_filter_tuple2_list_u8_s64_t *ptr;
+  size_t len;
+} mail_filter_list_tuple2_list_u8_s64_t;
 
 // What is to be done with the message.
 typedef struct exports_popgate_filter_filter_verdict_t {
@@ -181,14 +301,25 @@ typedef struct {
 extern uint64_t popgate_filter_mail_method_message_size(popgate_filter_mail_borrow_message_t self);
 // Octets of the header block, the empty line included.
 extern uint64_t popgate_filter_mail_method_message_header_size(popgate_filter_mail_borrow_message_t self);
-// Up to 65,536 octets of the message from `offset`.
+// Up to `length`, and up to 65,536, octets of the message from `offset`; fewer at its end, none behind it.
 extern void popgate_filter_mail_method_message_read(popgate_filter_mail_borrow_message_t self, uint64_t offset, uint32_t length, mail_filter_list_u8_t *ret);
-// The offset of the first occurrence of `needle` (1 to 1,024 octets) at or behind `start`.
+// The offset of the first occurrence of `needle` (1 to 1,024 octets, compared as they are) at or behind `start`.
+// None if there is none, or for a needle of another length.
 extern bool popgate_filter_mail_method_message_find(popgate_filter_mail_borrow_message_t self, mail_filter_list_u8_t *needle, uint64_t start, uint64_t *ret);
-// A fact about the session or the message by its name: `user`, `client`, `listener`, `upstream`, `tls`,
-// `command`, `uidl`, `ambiguous`, `truncated`, `sdps-sender`, `sdps-recipient`. None when it is not known.
-// Names are added over time. The last two are the envelope's addresses, which few servers tell; a sender `<>`
-// is that of a bounce.
+// A fact about the session or the message by its name. None when it is not known, or nobody knows the name; names
+// are added over time.
+// 
+// * `user`: the login name as the upstream knows it; not known where a mechanism does not tell it.
+// * `client`: the address of the mail client, IPv4 or IPv6, without a port.
+// * `listener`, `upstream`: their names in the configuration; the server's own name where users choose their server.
+// * `tls`: `true` or `false`, whether the client's connection is encrypted.
+// * `command`: `RETR` or `TOP`, the command that the message was fetched for.
+// * `uidl`: the message's unique id on its server, where it was asked for.
+// * `sdps-sender`, `sdps-recipient`: the envelope's addresses, which few servers tell; a sender `<>` is that of a bounce.
+// * `ambiguous`: why clients may read the message in more than one way, short words separated by commas, as in
+//   `duplicate-content-type,bad-base64`; none if there is one way. Parses the whole message.
+// * `truncated`: `true` if a bound cut the view of the message short (10,000 fields, 1 MiB of header, 10,000 parts,
+//   100 levels), else `false`. What is cut off is in the message's octets still. Parses the whole message.
 extern bool popgate_filter_mail_method_message_fact(popgate_filter_mail_borrow_message_t self, mail_filter_string_t *name, mail_filter_string_t *ret);
 // The decoded value of the first header field of this name (ASCII letters of either case).
 extern bool popgate_filter_mail_method_message_header(popgate_filter_mail_borrow_message_t self, mail_filter_string_t *name, mail_filter_string_t *ret);
@@ -196,18 +327,28 @@ extern bool popgate_filter_mail_method_message_header(popgate_filter_mail_borrow
 extern void popgate_filter_mail_method_message_headers(popgate_filter_mail_borrow_message_t self, mail_filter_string_t *name, mail_filter_list_string_t *ret);
 // What stands behind the colon of all header fields of this name, octet for octet, line ends included.
 extern void popgate_filter_mail_method_message_raw_headers(popgate_filter_mail_borrow_message_t self, mail_filter_string_t *name, mail_filter_list_list_u8_t *ret);
-// Up to 256 header fields from position `start`, in their order.
+// Up to `count`, and up to 256, header fields from position `start`, in their order.
 extern void popgate_filter_mail_method_message_header_fields(popgate_filter_mail_borrow_message_t self, uint32_t start, uint32_t count, popgate_filter_mail_list_header_t *ret);
-// How many MIME parts the message has, containers included. A message that is not MIME has one.
+// How many MIME parts the message has, containers included; at most 10,000. A message that is not MIME has one.
 extern uint32_t popgate_filter_mail_method_message_part_count(popgate_filter_mail_borrow_message_t self);
 // The part at `index`; part 0 is the message itself, children follow their container.
 extern bool popgate_filter_mail_method_message_part(popgate_filter_mail_borrow_message_t self, uint32_t index, popgate_filter_mail_own_part_t *ret);
-// What filters before this one have reported.
+// What there is to know about up to `count`, and up to 256, parts from position `start`, in their order: one call, where
+// `part` takes some for each.
+extern void popgate_filter_mail_method_message_part_infos(popgate_filter_mail_borrow_message_t self, uint32_t start, uint32_t count, popgate_filter_mail_list_part_info_t *ret);
+// What filters before this one have reported, in the order in which they ran.
 extern void popgate_filter_mail_method_message_findings(popgate_filter_mail_borrow_message_t self, popgate_filter_mail_list_finding_t *ret);
-// Reports a finding: `symbol` of 1 to 64 letters, digits and `_`; `text` of at most 1,024 octets.
+// Reports a finding: `symbol` of 1 to 64 letters, digits and `_`; `points` and `value` finite; `text` of at most 1,024
+// octets. It counts whether the filter passes the message or holds it. Refused with the reason when it is otherwise.
 extern bool popgate_filter_mail_method_message_report(popgate_filter_mail_borrow_message_t self, mail_filter_string_t *symbol, double points, double *maybe_value, mail_filter_string_t *text, mail_filter_string_t *err);
-// Adds a header field in front of all others. `value` is encoded (RFC 2047) and folded where needed;
-// CR, LF and NUL are refused.
+// Leaves a token of 1 to 65,536 octets, by which the filter can learn the message when it is gone (`learning-by-token`):
+// all that the filter will know of it then. The last one counts, whether the filter passes the message or holds it; it is
+// discarded when the filter fails. It is kept for 30 days, or until there are too many; not at all where no state is granted,
+// or the filter does not export that interface. Refused with the reason when it has another size.
+extern bool popgate_filter_mail_method_message_leave_learn_token(popgate_filter_mail_borrow_message_t self, mail_filter_list_u8_t *token, mail_filter_string_t *err);
+// Adds a header field in front of all others. `name` has 1 to 76 printable ASCII characters, none of them a blank or a
+// colon (RFC 5322); `value` has up to 16,384 octets, is encoded (RFC 2047) and folded where needed. CR, LF and NUL are
+// refused.
 extern bool popgate_filter_mail_method_message_add_header(popgate_filter_mail_borrow_message_t self, mail_filter_string_t *name, mail_filter_string_t *value, mail_filter_string_t *err);
 // Gives the first header field of this name a new value and removes all further ones; adds one in front
 // if there is none.
@@ -216,9 +357,17 @@ extern bool popgate_filter_mail_method_message_set_header(popgate_filter_mail_bo
 extern bool popgate_filter_mail_method_message_remove_header(popgate_filter_mail_borrow_message_t self, mail_filter_string_t *name, mail_filter_string_t *err);
 // Puts a plain text of at most 65,536 octets in the place of a part and all that is in it.
 extern bool popgate_filter_mail_method_message_replace_part(popgate_filter_mail_borrow_message_t self, uint32_t index, mail_filter_string_t *text, mail_filter_string_t *err);
+// Changes a text (a part of type `text/*` that is no container) in places. They are given in octets of the text as
+// `part.text` gives it, in their order, and do not overlap; they begin and end at characters. Of several
+// calls for one part the last counts. Charset and transfer encoding stay if they can; else the text becomes
+// UTF-8, and the part's header says so. Refused for a text of more than 16 MiB, and inside of a message that is
+// encoded as a whole. Where only something is inserted, nothing of the mail is taken away.
+extern bool popgate_filter_mail_method_message_edit_text(popgate_filter_mail_borrow_message_t self, uint32_t index, popgate_filter_mail_list_splice_t *changes, mail_filter_string_t *err);
 // Removes a part and all that is in it. Part 0 can't be removed.
 extern bool popgate_filter_mail_method_message_remove_part(popgate_filter_mail_borrow_message_t self, uint32_t index, mail_filter_string_t *err);
-// Starts a new text for the whole message and gives the stream that takes it; the last one counts.
+// Starts a new text for the whole message and gives the stream that takes it; the last one counts. It begins with a
+// header block, line ends are repaired, lines of more than 998 octets are folded. A filter that answers `pass` has
+// written it to its end; what is no mail then is the filter's failure on this message.
 extern bool popgate_filter_mail_method_message_replace_message(popgate_filter_mail_borrow_message_t self, popgate_filter_mail_own_replacement_t *ret, mail_filter_string_t *err);
 // The media type in lower case, `text/plain` when none is given; without parameters.
 extern void popgate_filter_mail_method_part_media_type(popgate_filter_mail_borrow_part_t self, mail_filter_string_t *ret);
@@ -238,17 +387,20 @@ extern bool popgate_filter_mail_method_part_container(popgate_filter_mail_borrow
 extern bool popgate_filter_mail_method_part_ambiguous(popgate_filter_mail_borrow_part_t self);
 // Its octets as they stand in the message, still encoded, headers of the part not included.
 extern uint64_t popgate_filter_mail_method_part_encoded_size(popgate_filter_mail_borrow_part_t self);
-// Starts to read the decoded content from its beginning. Text keeps its charset.
+// Starts to read the decoded content from its beginning. Text keeps its charset. At most 256 contents are open and not
+// read to the end at the same time.
 extern popgate_filter_mail_own_content_t popgate_filter_mail_method_part_content(popgate_filter_mail_borrow_part_t self);
 // The same for text: from its charset into UTF-8, with U+FFFD where that can't be done. A charset that is not
 // known is read as UTF-8; markup stays.
 extern popgate_filter_mail_own_content_t popgate_filter_mail_method_part_text(popgate_filter_mail_borrow_part_t self);
 // The next 1 to 65,536 octets, at most `length`; an empty list at the end.
 extern void popgate_filter_mail_method_content_read(popgate_filter_mail_borrow_content_t self, uint32_t length, mail_filter_list_u8_t *ret);
-// Appends up to 65,536 octets.
+// Appends up to 65,536 octets. Refused with the reason above the bounds of edits, and when there is no room for it
+// at the moment; then the replacement can't be used any more.
 extern bool popgate_filter_mail_method_replacement_write(popgate_filter_mail_borrow_replacement_t self, mail_filter_list_u8_t *bytes, mail_filter_string_t *err);
 
 // Imported Functions from `popgate:filter/log@0.1.0`
+// Writes one line; control characters and line ends in it are escaped.
 extern void popgate_filter_log_write(popgate_filter_log_level_t level, mail_filter_string_t *text);
 
 // Imported Functions from `popgate:filter/data@0.1.0`
@@ -256,6 +408,20 @@ extern void popgate_filter_log_write(popgate_filter_log_level_t level, mail_filt
 extern bool popgate_filter_data_size(mail_filter_string_t *name, uint64_t *ret);
 // Up to 65,536 octets of it from `offset`; empty behind the end or without such a file.
 extern void popgate_filter_data_read(mail_filter_string_t *name, uint64_t offset, uint32_t length, mail_filter_list_u8_t *ret);
+
+// Imported Functions from `popgate:filter/state@0.1.0`
+// The values under these keys, in their order; none where there is nothing.
+extern bool popgate_filter_state_get(popgate_filter_state_scope_t scope, mail_filter_list_list_u8_t *keys, mail_filter_list_option_list_u8_t *ret, popgate_filter_state_problem_t *err);
+// The counters under the keys that are these numbers' eight octets, little-endian; in their order, 0 where there is none.
+// For what asks for hundreds of counters for a message: keys and values cross as one list of numbers each.
+extern bool popgate_filter_state_counters(popgate_filter_state_scope_t scope, mail_filter_list_u64_t *keys, mail_filter_list_s64_t *ret, popgate_filter_state_problem_t *err);
+// Puts values in place of those that are there.
+extern bool popgate_filter_state_put(popgate_filter_state_scope_t scope, popgate_filter_state_list_entry_t *entries, popgate_filter_state_problem_t *err);
+// Removes keys; those that are not there do no harm.
+extern bool popgate_filter_state_remove(popgate_filter_state_scope_t scope, mail_filter_list_list_u8_t *keys, popgate_filter_state_problem_t *err);
+// Adds to counters: values of eight octets, little-endian, two's complement, wrapping; what is not there counts from 0.
+// No count is lost, whoever else counts at the same time.
+extern bool popgate_filter_state_add(popgate_filter_state_scope_t scope, mail_filter_list_tuple2_list_u8_s64_t *deltas, popgate_filter_state_problem_t *err);
 
 // Exported Functions from `popgate:filter/filter@0.1.0`
 bool exports_popgate_filter_filter_configure(mail_filter_string_t *settings, mail_filter_string_t *err);
@@ -268,6 +434,14 @@ void popgate_filter_mail_header_free(popgate_filter_mail_header_t *ptr);
 void mail_filter_option_f64_free(mail_filter_option_f64_t *ptr);
 
 void popgate_filter_mail_finding_free(popgate_filter_mail_finding_t *ptr);
+
+void mail_filter_option_string_free(mail_filter_option_string_t *ptr);
+
+void mail_filter_option_u32_free(mail_filter_option_u32_t *ptr);
+
+void popgate_filter_mail_part_info_free(popgate_filter_mail_part_info_t *ptr);
+
+void popgate_filter_mail_splice_free(popgate_filter_mail_splice_t *ptr);
 
 extern void popgate_filter_mail_message_drop_own(popgate_filter_mail_own_message_t handle);
 
@@ -297,8 +471,6 @@ void mail_filter_list_u8_free(mail_filter_list_u8_t *ptr);
 
 void mail_filter_option_u64_free(mail_filter_option_u64_t *ptr);
 
-void mail_filter_option_string_free(mail_filter_option_string_t *ptr);
-
 void mail_filter_list_string_free(mail_filter_list_string_t *ptr);
 
 void mail_filter_list_list_u8_free(mail_filter_list_list_u8_t *ptr);
@@ -307,13 +479,39 @@ void popgate_filter_mail_list_header_free(popgate_filter_mail_list_header_t *ptr
 
 void popgate_filter_mail_option_own_part_free(popgate_filter_mail_option_own_part_t *ptr);
 
+void popgate_filter_mail_list_part_info_free(popgate_filter_mail_list_part_info_t *ptr);
+
 void popgate_filter_mail_list_finding_free(popgate_filter_mail_list_finding_t *ptr);
 
 void popgate_filter_mail_result_void_string_free(popgate_filter_mail_result_void_string_t *ptr);
 
+void popgate_filter_mail_list_splice_free(popgate_filter_mail_list_splice_t *ptr);
+
 void popgate_filter_mail_result_own_replacement_string_free(popgate_filter_mail_result_own_replacement_string_t *ptr);
 
-void mail_filter_option_u32_free(mail_filter_option_u32_t *ptr);
+void popgate_filter_state_entry_free(popgate_filter_state_entry_t *ptr);
+
+void popgate_filter_state_problem_free(popgate_filter_state_problem_t *ptr);
+
+void mail_filter_option_list_u8_free(mail_filter_option_list_u8_t *ptr);
+
+void mail_filter_list_option_list_u8_free(mail_filter_list_option_list_u8_t *ptr);
+
+void popgate_filter_state_result_list_option_list_u8_problem_free(popgate_filter_state_result_list_option_list_u8_problem_t *ptr);
+
+void mail_filter_list_u64_free(mail_filter_list_u64_t *ptr);
+
+void mail_filter_list_s64_free(mail_filter_list_s64_t *ptr);
+
+void popgate_filter_state_result_list_s64_problem_free(popgate_filter_state_result_list_s64_problem_t *ptr);
+
+void popgate_filter_state_list_entry_free(popgate_filter_state_list_entry_t *ptr);
+
+void popgate_filter_state_result_void_problem_free(popgate_filter_state_result_void_problem_t *ptr);
+
+void mail_filter_tuple2_list_u8_s64_free(mail_filter_tuple2_list_u8_s64_t *ptr);
+
+void mail_filter_list_tuple2_list_u8_s64_free(mail_filter_list_tuple2_list_u8_s64_t *ptr);
 
 void exports_popgate_filter_filter_verdict_free(exports_popgate_filter_filter_verdict_t *ptr);
 

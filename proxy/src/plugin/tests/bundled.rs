@@ -27,6 +27,28 @@ async fn settings_are_refused_with_the_filters_own_words() {
 }
 
 #[tokio::test]
+async fn no_part_of_many_is_overlooked() {
+    let bench = Bench::new();
+    let filter = bench.load("plugin = \"attachments\"").await.unwrap_or_else(|error| panic!("{error}"));
+    // As many as the host tells of in one call are 256, the container among them.
+    for bad in [0, 254, 255, 256, 510, 511, 512, 599] {
+        let mut mail = String::from("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n");
+        for number in 0..600 {
+            let name = if number == bad { "setup.exe" } else { "notes.txt" };
+            mail.push_str(&format!("--b\r\nContent-Disposition: attachment; filename={name}\r\n\r\n{number}\r\n"));
+        }
+        mail.push_str("--b--\r\n");
+        let decision = examine(&*filter, mail).await.unwrap();
+        let replaced: Vec<_> = decision.edits.iter().filter(|edit| edit.takes_content()).collect();
+        assert!(
+            matches!(replaced[..], [Edit::ReplacePart { index, .. }] if *index == bad + 1),
+            "{bad}: {:?}",
+            decision.edits
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_large_message_is_examined_in_slices() {
     let bench = Bench::new();
     // EICAR, in halves so that this file is harmless, behind 3 MiB of text in base64.
