@@ -8,13 +8,56 @@ use crate::{Limits, Unscannable};
 /// Octets that are read at once.
 const CHUNK: usize = 16 << 10;
 
+/// Octets that are there already when a chunk is read, as a rule at most.
+const LEFT: usize = 64;
+
+/// Where octets come from.
+pub(crate) enum Inner<'s> {
+    /// A decoder.
+    Plain(&'s mut (dyn Read + 's)),
+    /// What has them at hand: no more room is made than they take.
+    Buffered(&'s mut (dyn BufRead + 's)),
+}
+
+impl Inner<'_> {
+    /// Puts the next octets behind the first `start` ones of a buffer, and says where they end; in front of an end nothing comes.
+    fn read(&mut self, buffer: &mut Vec<u8>, start: usize) -> io::Result<usize> {
+        let make_room = |buffer: &mut Vec<u8>, room| {
+            if buffer.capacity() < start + room {
+                buffer.reserve_exact(start + room + LEFT - buffer.len());
+            }
+        };
+        match self {
+            Self::Plain(inner) => {
+                make_room(buffer, CHUNK);
+                // What was there before is written over, or not looked at.
+                if buffer.len() < start + CHUNK {
+                    buffer.resize(start + CHUNK, 0);
+                }
+                let length = inner.read(&mut buffer[start..start + CHUNK])?;
+                Ok(start + length.min(CHUNK))
+            }
+            Self::Buffered(inner) => {
+                let chunk = inner.fill_buf()?;
+                let chunk = &chunk[..chunk.len().min(CHUNK)];
+                make_room(buffer, chunk.len());
+                buffer.truncate(start);
+                buffer.extend_from_slice(chunk);
+                let length = chunk.len();
+                inner.consume(length);
+                Ok(start + length)
+            }
+        }
+    }
+}
+
 /// The content of an object.
 ///
 /// What its container gives is counted against the limits; where they are exceeded, or the container breaks off, it ends. The
 /// visitor gets each octet once, whether or not anybody could make something of it.
 pub(crate) struct Source<'s, 'v> {
     pub(crate) walk: &'s Walk<'v>,
-    inner: &'s mut (dyn Read + 's),
+    inner: Inner<'s>,
     depth: usize,
     /// How many times as long as one of deflate an octet takes.
     cost: u64,
@@ -33,7 +76,7 @@ pub(crate) struct Source<'s, 'v> {
 }
 
 impl<'s, 'v> Source<'s, 'v> {
-    pub(crate) fn new(walk: &'s Walk<'v>, inner: &'s mut (dyn Read + 's), depth: usize, cost: u64) -> Self {
+    pub(crate) fn new(walk: &'s Walk<'v>, inner: Inner<'s>, depth: usize, cost: u64) -> Self {
         let (buffer, end, taken, shown, offset) = (Vec::new(), 0, 0, 0, 0);
         Self { walk, inner, depth, cost, buffer, end, taken, shown, offset, ended: false, broken: false }
     }
@@ -125,19 +168,15 @@ impl<'s, 'v> Source<'s, 'v> {
         self.buffer.copy_within(self.taken..self.end, 0);
         let start = self.end - self.taken;
         (self.taken, self.shown) = (0, 0);
-        // What was there before is written over, or not looked at.
-        if self.buffer.len() < start + CHUNK {
-            self.buffer.resize(start + CHUNK, 0);
-        }
         let read = loop {
-            match self.inner.read(&mut self.buffer[start..start + CHUNK]) {
+            match self.inner.read(&mut self.buffer, start) {
                 Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
                 other => break other,
             }
         };
         self.broken = read.is_err();
-        let length = read.unwrap_or(0).min(CHUNK);
-        self.end = start + length;
+        self.end = read.unwrap_or(start);
+        let length = self.end - start;
         // What a limit cuts off is not looked at: the object ends in front of it.
         if length == 0 || !self.walk.count(self.depth, length, self.cost) {
             self.end = start;

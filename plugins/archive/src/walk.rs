@@ -1,17 +1,17 @@
 //! The walk: what is common to all kinds.
 
 use std::cell::{Cell, RefCell};
-use std::io::Read;
+use std::io::{BufRead, Read};
 
 use crate::kind::HEAD;
-use crate::source::{Source, is_bomb};
+use crate::source::{Inner, Source, is_bomb};
 use crate::{Kind, Limits, Object, Unscannable, Visitor};
 use crate::{arj, binhex, cabinet, compressed, cpio, encoded, lha, ole, packed, pdf, rtf, seven, szdd, tar, tnef, zip};
 
 /// Walks through a file of this name and all that is inside of it.
 ///
 /// The file is read to its end, whatever is found; reading errors end it, and count as damage.
-pub fn walk(file: &mut dyn Read, name: &str, limits: &Limits, visitor: &mut dyn Visitor) {
+pub fn walk(file: &mut dyn BufRead, name: &str, limits: &Limits, visitor: &mut dyn Visitor) {
     let walk = Walk {
         limits: *limits,
         visitor: RefCell::new(visitor),
@@ -23,7 +23,7 @@ pub fn walk(file: &mut dyn Read, name: &str, limits: &Limits, visitor: &mut dyn 
         stopped: Cell::new(None),
         told: Cell::new(false),
     };
-    walk.object(&Place::OUTSIDE, name, file);
+    walk.shown(&Place::OUTSIDE, name, Inner::Buffered(file), 1);
 }
 
 /// What a walk has done so far. Objects are in each other, so all of them share it.
@@ -75,6 +75,10 @@ impl Walk<'_> {
 
     /// The same for an object of which each octet takes so many times as long as one of deflate.
     pub(crate) fn costly(&self, outer: &Place, name: &str, content: &mut dyn Read, cost: u64) {
+        self.shown(outer, name, Inner::Plain(content), cost);
+    }
+
+    fn shown<'s>(&'s self, outer: &Place, name: &str, content: Inner<'s>, cost: u64) {
         let place = Place::of(outer, name);
         if !self.enter(&place) {
             return;
