@@ -209,8 +209,9 @@ pub(crate) mod host {
 
     pub(crate) fn part_infos(message: &Message, start: u32, count: u32) -> Vec<Info> {
         let own = |info: mail::PartInfo| {
-            let mail::PartInfo { media_type, file_name, disposition, parent, container, ambiguous, encoded_size } = info;
-            Info { media_type, file_name, disposition, parent, container, ambiguous, encoded_size }
+            let mail::PartInfo { media_type, parameters, file_name, disposition, .. } = info;
+            let mail::PartInfo { parent, container, ambiguous, encoded_size, .. } = info;
+            Info { media_type, parameters, file_name, disposition, parent, container, ambiguous, encoded_size }
         };
         message.part_infos(start, count).into_iter().map(own).collect()
     }

@@ -20,6 +20,7 @@ pub struct Part<'m> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Info {
     pub(crate) media_type: String,
+    pub(crate) parameters: Vec<(String, String)>,
     pub(crate) file_name: Option<String>,
     pub(crate) disposition: Option<String>,
     pub(crate) parent: Option<u32>,
@@ -61,7 +62,8 @@ impl<'m> Part<'m> {
     /// A parameter of Content-Type, decoded (RFC 2231).
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<String> {
-        self.handle()?.parameter(name)
+        let named = self.info().parameters.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.clone())
     }
 
     /// The decoded value of the first field of this name in the part's own header (letters of either case).

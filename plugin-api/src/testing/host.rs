@@ -199,11 +199,6 @@ pub(crate) struct Splice {
 pub(crate) struct Part(Rc<mime::Part>);
 
 impl Part {
-    pub(crate) fn parameter(&self, name: &str) -> Option<String> {
-        let (_, value) = self.0.parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
-        Some(value.clone())
-    }
-
     pub(crate) fn headers(&self, name: &str) -> Vec<String> {
         let same = |field: &&Header| field.name.eq_ignore_ascii_case(name);
         self.0.fields.iter().filter(same).map(|field| field.value.clone()).collect()
@@ -260,6 +255,7 @@ pub(crate) fn header_fields(message: &Message, start: u32, count: u32) -> Vec<He
 pub(crate) fn part_infos(message: &Message, start: u32, count: u32) -> Vec<Info> {
     let info = |part: &Rc<mime::Part>| Info {
         media_type: part.media_type.clone(),
+        parameters: part.parameters.clone(),
         file_name: part.file_name.clone(),
         disposition: part.disposition.clone(),
         parent: part.parent,

@@ -54,6 +54,11 @@ impl Part {
         self.parameters.first(name)
     }
 
+    /// The parameters of Content-Type, decoded: names in lower case, and values. Of several with one name the first counts.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parameters.iter()
+    }
+
     /// The file name of Content-Disposition, else the `name` of Content-Type, decoded. It is not cleaned.
     #[must_use]
     pub fn file_name(&self) -> Option<&str> {

@@ -216,6 +216,7 @@ impl mail::HostMessage for Host {
     ) -> Result<Vec<mail::PartInfo>> {
         let info = |part: &Part| mail::PartInfo {
             media_type: part.media_type().to_owned(),
+            parameters: part.parameters().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             file_name: part.file_name().map(str::to_owned),
             disposition: part.disposition().map(str::to_owned),
             parent: index_of_parent(part),

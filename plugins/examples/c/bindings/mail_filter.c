@@ -227,6 +227,22 @@ void popgate_filter_mail_finding_free(popgate_filter_mail_finding_t *ptr) {
   mail_filter_string_free(&ptr->text);
 }
 
+void mail_filter_tuple2_string_string_free(mail_filter_tuple2_string_string_t *ptr) {
+  mail_filter_string_free(&ptr->f0);
+  mail_filter_string_free(&ptr->f1);
+}
+
+void mail_filter_list_tuple2_string_string_free(mail_filter_list_tuple2_string_string_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    mail_filter_tuple2_string_string_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      mail_filter_tuple2_string_string_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
+
 void mail_filter_option_string_free(mail_filter_option_string_t *ptr) {
   if (ptr->is_some) {
     mail_filter_string_free(&ptr->val);
@@ -240,6 +256,7 @@ void mail_filter_option_u32_free(mail_filter_option_u32_t *ptr) {
 
 void popgate_filter_mail_part_info_free(popgate_filter_mail_part_info_t *ptr) {
   mail_filter_string_free(&ptr->media_type);
+  mail_filter_list_tuple2_string_string_free(&ptr->parameters);
   mail_filter_option_string_free(&ptr->file_name);
   mail_filter_option_string_free(&ptr->disposition);
   mail_filter_option_u32_free(&ptr->parent);

@@ -41,6 +41,16 @@ typedef struct popgate_filter_mail_finding_t {
 } popgate_filter_mail_finding_t;
 
 typedef struct {
+  mail_filter_string_t f0;
+  mail_filter_string_t f1;
+} mail_filter_tuple2_string_string_t;
+
+typedef struct {
+  mail_filter_tuple2_string_string_t *ptr;
+  size_t len;
+} mail_filter_list_tuple2_string_string_t;
+
+typedef struct {
   bool is_some;
   mail_filter_string_t val;
 } mail_filter_option_string_t;
@@ -53,6 +63,8 @@ typedef struct {
 // What there is to know about a part without reading it; each as `part` has it.
 typedef struct popgate_filter_mail_part_info_t {
   mail_filter_string_t   media_type;
+  // The parameters of Content-Type: names in lower case, and values. Of several with one name the first counts.
+  mail_filter_list_tuple2_string_string_t   parameters;
   mail_filter_option_string_t   file_name;
   mail_filter_option_string_t   disposition;
   mail_filter_option_u32_t   parent;
@@ -434,6 +446,10 @@ void popgate_filter_mail_header_free(popgate_filter_mail_header_t *ptr);
 void mail_filter_option_f64_free(mail_filter_option_f64_t *ptr);
 
 void popgate_filter_mail_finding_free(popgate_filter_mail_finding_t *ptr);
+
+void mail_filter_tuple2_string_string_free(mail_filter_tuple2_string_string_t *ptr);
+
+void mail_filter_list_tuple2_string_string_free(mail_filter_list_tuple2_string_string_t *ptr);
 
 void mail_filter_option_string_free(mail_filter_option_string_t *ptr);
 
