@@ -229,7 +229,9 @@ mod tests {
         for count in [1, 254, 255, 256, 600] {
             let mut mail = String::from("MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n");
             for number in 0..count {
-                mail.push_str(&format!("--b\nContent-Type: text/x-{number}; charset=utf-8; name=f{number}\n\ntext {number}\n"));
+                mail.push_str(&format!(
+                    "--b\nContent-Type: text/x-{number}; charset=utf-8; name=f{number}\n\ntext {number}\n"
+                ));
             }
             mail.push_str("--b--\n");
             let message = Message::from(mail.as_str());

@@ -12,8 +12,8 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::data::DataFiles;
 use super::limits::{
-    AT_ONCE_MAX, CALLS_MAX, CHUNK_MAX, CONTENTS_MAX, Exceeded, FIELDS_MAX, KEYS_OF_A_CALL, Limits, NEEDLE_MAX, PARTS_MAX,
-    WASI_HANDLES_MAX,
+    AT_ONCE_MAX, CALLS_MAX, CHUNK_MAX, CONTENTS_MAX, Exceeded, FIELDS_MAX, KEYS_OF_A_CALL, Limits, NEEDLE_MAX,
+    PARTS_MAX, WASI_HANDLES_MAX,
 };
 use super::log::{Level, Log};
 use super::meter::{CpuMeter, MemoryMeter};

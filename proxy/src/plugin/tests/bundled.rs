@@ -1,6 +1,7 @@
 //! Real guests: the bundled filters.
 
 use super::*;
+use crate::message::Edit;
 use crate::store::State;
 
 #[tokio::test]

@@ -118,7 +118,7 @@ impl Work for Insert<'_> {
 
     async fn run(&self, connection: &mut AnyConnection) -> Result<(), Aborted> {
         for judged in self.0.chunks(ROWS) {
-            let text = insertion(judged.len());
+            let text = insertion(connection, judged.len());
             let mut insert = sqlx::query(AssertSqlSafe(text));
             for judged in judged {
                 let user = judged.identity.user.as_deref();
@@ -142,11 +142,11 @@ impl Work for Insert<'_> {
 }
 
 /// The statement for so many rows.
-fn insertion(rows: usize) -> String {
+fn insertion(connection: &AnyConnection, rows: usize) -> String {
     format!(
         "INSERT INTO history (happened, upstream, is_known, login, verdict, filter, reason, uidl, octets, hash, subject) \
          VALUES {}",
-        sql::rows(rows, COLUMNS)
+        sql::rows(connection, rows, COLUMNS)
     )
 }
 

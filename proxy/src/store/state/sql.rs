@@ -1,4 +1,7 @@
 //! The statements, each in a few sizes, so that a database prepares each of them once.
+//!
+//! SQLite looks the name of each parameter up among all of a statement, which for hundreds of them takes longer than the
+//! statement; so it gets parameters without names where there are many.
 
 use std::sync::{Arc, LazyLock};
 
@@ -28,7 +31,34 @@ pub(super) struct Entry {
 
 /// A statement for 256, 16 or 1 item; more or fewer are several statements.
 struct Sized {
-    of: [(usize, Arc<str>); 3],
+    of: [(usize, Statement); 3],
+}
+
+/// A statement that has each of its parameters once, in their order: for SQLite without their numbers, for others with them.
+struct Statement {
+    plain: Arc<str>,
+    numbered: Arc<str>,
+}
+
+impl Statement {
+    fn new(numbered: String) -> Self {
+        Self { plain: without_numbers(&numbered).into(), numbered: numbered.into() }
+    }
+
+    fn text(&self, connection: &AnyConnection) -> Arc<str> {
+        Arc::clone(if is_sqlite(connection) { &self.plain } else { &self.numbered })
+    }
+}
+
+fn is_sqlite(connection: &AnyConnection) -> bool {
+    connection.backend_name() == "SQLite"
+}
+
+/// `?` for each `$1`, `$2`, ...
+fn without_numbers(text: &str) -> String {
+    let mut pieces = text.split('$');
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |text, piece| text + "?" + piece.trim_start_matches(|next: char| next.is_ascii_digit()))
 }
 
 impl Sized {
@@ -36,18 +66,18 @@ impl Sized {
     fn new(text: &str, item: impl Fn(usize) -> String) -> Self {
         let of = |count| {
             let items: Vec<String> = (0..count).map(&item).collect();
-            (count, Arc::from(text.replace("{}", &items.join(", "))))
+            (count, Statement::new(text.replace("{}", &items.join(", "))))
         };
         Self { of: [of(256), of(16), of(1)] }
     }
 
     /// The items in pieces, each with its statement.
-    fn pieces<'a, T>(&self, mut items: &'a [T]) -> Vec<(Arc<str>, &'a [T])> {
+    fn pieces<'a, T>(&self, connection: &AnyConnection, mut items: &'a [T]) -> Vec<(Arc<str>, &'a [T])> {
         let mut pieces = Vec::new();
-        for (count, text) in &self.of {
+        for (count, statement) in &self.of {
             while items.len() >= *count {
                 let (piece, rest) = items.split_at(*count);
-                pieces.push((Arc::clone(text), piece));
+                pieces.push((statement.text(connection), piece));
                 items = rest;
             }
         }
@@ -65,7 +95,7 @@ static PUT: LazyLock<Sized> = LazyLock::new(|| {
     Sized::new(
         "INSERT INTO state_entry (scope, key, value, expires) VALUES {} \
          ON CONFLICT (scope, key) DO UPDATE SET value = excluded.value, expires = excluded.expires",
-        |n| format!("($1, ${}, ${}, ${})", 3 * n + 2, 3 * n + 3, 3 * n + 4),
+        |n| format!("(${}, ${}, ${}, ${})", 4 * n + 1, 4 * n + 2, 4 * n + 3, 4 * n + 4),
     )
 });
 
@@ -126,7 +156,7 @@ pub(super) async fn entries(
     keys: &[&[u8]],
 ) -> Result<Vec<Entry>, sqlx::Error> {
     let mut found = Vec::new();
-    for (text, keys) in ENTRIES.pieces(keys) {
+    for (text, keys) in ENTRIES.pieces(connection, keys) {
         let mut query = sqlx::query(AssertSqlSafe(text)).bind(scope);
         for key in keys {
             query = query.bind(key.to_vec());
@@ -140,10 +170,10 @@ pub(super) async fn entries(
 
 /// Puts entries in place of those that are there; no key twice.
 pub(super) async fn put(connection: &mut AnyConnection, scope: i64, entries: &[Entry]) -> Result<(), sqlx::Error> {
-    for (text, entries) in PUT.pieces(entries) {
-        let mut query = sqlx::query(AssertSqlSafe(text)).bind(scope);
+    for (text, entries) in PUT.pieces(connection, entries) {
+        let mut query = sqlx::query(AssertSqlSafe(text));
         for Entry { key, value, expires } in entries {
-            query = query.bind(key.clone()).bind(value.clone()).bind(*expires);
+            query = query.bind(scope).bind(key.clone()).bind(value.clone()).bind(*expires);
         }
         query.execute(&mut *connection).await?;
     }
@@ -152,7 +182,7 @@ pub(super) async fn put(connection: &mut AnyConnection, scope: i64, entries: &[E
 
 /// Removes entries.
 pub(super) async fn remove(connection: &mut AnyConnection, scope: i64, keys: &[&[u8]]) -> Result<(), sqlx::Error> {
-    for (text, keys) in REMOVE.pieces(keys) {
+    for (text, keys) in REMOVE.pieces(connection, keys) {
         let mut query = sqlx::query(AssertSqlSafe(text)).bind(scope);
         for key in keys {
             query = query.bind(key.to_vec());
@@ -196,9 +226,9 @@ pub(super) async fn counters(
     end: Option<u8>,
 ) -> Result<String, sqlx::Error> {
     // Both have both functions, under different names.
-    let (join, hex) = match connection.backend_name() {
-        "SQLite" => ("group_concat", ["hex(key)", "hex(value)"]),
-        _ => ("string_agg", ["encode(key, 'hex')", "encode(value, 'hex')"]),
+    let (join, hex) = match is_sqlite(connection) {
+        true => ("group_concat", ["hex(key)", "hex(value)"]),
+        false => ("string_agg", ["encode(key, 'hex')", "encode(value, 'hex')"]),
     };
     let text = format!(
         "SELECT COALESCE({join}({} || {}, ''), '') FROM state_entry \
@@ -218,10 +248,33 @@ pub(super) async fn others(connection: &mut AnyConnection, scope: i64) -> Result
 }
 
 /// The parameters of so many rows, for a statement that writes all of them: each statement costs a way to the database.
-pub(super) fn rows(rows: usize, columns: usize) -> String {
+pub(super) fn rows(connection: &AnyConnection, rows: usize, columns: usize) -> String {
+    let plain = is_sqlite(connection);
+    let parameter = |number| if plain { "?".to_owned() } else { format!("${number}") };
     let row = |row: usize| {
-        let columns: Vec<_> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        let columns: Vec<_> = (1..=columns).map(|column| parameter(row * columns + column)).collect();
         format!("({})", columns.join(", "))
     };
     (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_has_its_parameters_in_their_order() {
+        for sized in [&ENTRIES, &PUT, &REMOVE] {
+            for (count, Statement { plain, numbered }) in &sized.of {
+                let numbers = numbered.split('$').skip(1);
+                let number = |piece: &str| piece.split(|next: char| !next.is_ascii_digit()).next().unwrap().to_owned();
+                let numbers: Vec<String> = numbers.map(number).collect();
+                let expected: Vec<String> = (1..=numbers.len()).map(|number| number.to_string()).collect();
+                assert_eq!(numbers, expected, "{count}");
+                assert_eq!(plain.matches('?').count(), numbers.len());
+                assert!(!plain.contains('$') && !numbered.contains('?'));
+            }
+        }
+        assert_eq!(without_numbers("a = $1 AND b IN ($2, $31) c"), "a = ? AND b IN (?, ?) c");
+    }
 }

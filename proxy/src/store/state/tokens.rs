@@ -162,7 +162,7 @@ impl Work for Insert<'_> {
 
     async fn run(&self, connection: &mut AnyConnection) -> Result<(), Aborted> {
         for tokens in self.tokens.chunks(ROWS) {
-            let text = insertion(tokens.len());
+            let text = insertion(connection, tokens.len());
             let mut insert = sqlx::query(AssertSqlSafe(text));
             for left in tokens {
                 insert = insert
@@ -180,12 +180,12 @@ impl Work for Insert<'_> {
 }
 
 /// The statement for so many rows, no two of them of the same message and owner.
-fn insertion(rows: usize) -> String {
+fn insertion(connection: &AnyConnection, rows: usize) -> String {
     format!(
         "INSERT INTO learn_token (message, filter, owner, token, octets, expires) VALUES {} \
          ON CONFLICT (message, filter, owner) DO UPDATE \
          SET token = excluded.token, octets = excluded.octets, expires = excluded.expires",
-        sql::rows(rows, COLUMNS)
+        sql::rows(connection, rows, COLUMNS)
     )
 }
 
