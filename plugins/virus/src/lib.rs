@@ -37,8 +37,8 @@
 //!   offsets are `*`, `n`, `n,shift`, `EOF-n`, `EOF-n,shift`. Each piece between gaps needs two fixed octets in a row. Signatures
 //!   that depend on the structure of a program (`EP+n`, `S1+n`, `VI` and the like) are left out, and the log says how many.
 //!   The targets 3 (HTML) and 7 (text) are also searched in small letters; otherwise nothing is normalised.
-//! * **As many as there are**: the signatures are part of the configured filter, so a hundred thousand cost a message hardly
-//!   more than ten: 20 to 50 µs, since the filter's memory is larger (`tests/bench filters`).
+//! * **As many as there are**: the signatures are part of the configured filter, so a hundred thousand cost a message as much as
+//!   ten (`tests/bench filters`), but for some 7 µs that the system takes to look through a larger memory.
 //! * **What can't be looked into** is encrypted, damaged, ambiguous, of a kind that is known by name only, or beyond a limit.
 //!   `tag` adds `X-Virus-Status: unscannable (PATH: REASON)`: holding every encrypted document would teach people to release
 //!   whatever is held, and passing it in silence would call it clean. Incoming fields of this name are removed.
