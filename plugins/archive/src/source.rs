@@ -22,9 +22,13 @@ pub(crate) enum Inner<'s> {
 impl Inner<'_> {
     /// Puts the next octets behind the first `start` ones of a buffer, and says where they end; in front of an end nothing comes.
     fn read(&mut self, buffer: &mut Vec<u8>, start: usize) -> io::Result<usize> {
-        let make_room = |buffer: &mut Vec<u8>, room| {
-            if buffer.capacity() < start + room {
-                buffer.reserve_exact(start + room + LEFT - buffer.len());
+        let make_room = |buffer: &mut Vec<u8>, room: usize| {
+            let more = (start + room).saturating_sub(buffer.len());
+            if start > LEFT {
+                // Much is looked at ahead, chunk by chunk: room for the next ones comes with this one's.
+                buffer.reserve(more);
+            } else if buffer.capacity() < start + room {
+                buffer.reserve_exact(more + LEFT);
             }
         };
         match self {
