@@ -93,6 +93,11 @@ impl Message {
         Self::new(Octets::from(Bytes::from(bytes)), None, None)
     }
 
+    /// The same octets, not copied, of which nothing is known yet: neither structure nor decoded contents.
+    pub(crate) fn unread(&self) -> Self {
+        Self::new(self.0.octets.clone(), self.0.origin.clone(), None)
+    }
+
     fn new(octets: Octets, origin: Option<(Limits, Arc<Budget>)>, ancestor: Option<Ancestor>) -> Self {
         Self(Arc::new(Inner::new(octets, origin, ancestor)))
     }

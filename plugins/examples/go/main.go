@@ -22,7 +22,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "settings:", err)
 		os.Exit(later)
 	}
-	message, err := io.ReadAll(os.Stdin)
+	message, err := readAll(os.Stdin)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -33,6 +33,19 @@ func main() {
 	}
 	if marked := settings.mark(message); marked != nil {
 		os.Stdout.Write(marked)
+	}
+}
+
+// readAll reads to the end. Most mail fits into what is there at once, and is not copied while a buffer grows.
+func readAll(input io.Reader) ([]byte, error) {
+	start := make([]byte, 64<<10)
+	switch length, err := io.ReadFull(input, start); err {
+	case io.EOF, io.ErrUnexpectedEOF:
+		return start[:length], nil
+	case nil:
+		return io.ReadAll(io.MultiReader(bytes.NewReader(start), input))
+	default:
+		return nil, err
 	}
 }
 

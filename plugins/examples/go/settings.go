@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
+	"strconv"
 	"strings"
 )
 
@@ -19,7 +19,7 @@ type Settings struct {
 
 // readSettings reads POPGATE_SETTINGS: JSON, percent-encoded like all variables.
 func readSettings() (*Settings, error) {
-	text, err := url.PathUnescape(os.Getenv("POPGATE_SETTINGS"))
+	text, err := unescape(os.Getenv("POPGATE_SETTINGS"))
 	if err != nil {
 		return nil, err
 	}
@@ -42,4 +42,22 @@ func readSettings() (*Settings, error) {
 		return nil, errors.New("`banner`: 1 to 500 printable ASCII characters were expected")
 	}
 	return &settings, nil
+}
+
+// unescape undoes percent-encoding. The package net/url can do it, too, but sets up what it knows of networks at each start.
+func unescape(text string) (string, error) {
+	first, rest, found := strings.Cut(text, "%")
+	plain := []byte(first)
+	for found {
+		if len(rest) < 2 {
+			return "", errors.New("a `%` without two digits")
+		}
+		octet, err := strconv.ParseUint(rest[:2], 16, 8)
+		if err != nil {
+			return "", err
+		}
+		first, rest, found = strings.Cut(rest[2:], "%")
+		plain = append(append(plain, byte(octet)), first...)
+	}
+	return string(plain), nil
 }

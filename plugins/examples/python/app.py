@@ -1,19 +1,26 @@
 """Puts a tag in front of the subject, by the sender: mail from `*@billing.example` becomes `[Invoice] ...`."""
 
 import json
+import re
 from email.utils import getaddresses
-from fnmatch import fnmatchcase
+from fnmatch import translate
 
 from componentize_py_types import Err
 from wit_world import exports
 from wit_world.exports.filter import Failure_Message, Verdict, Verdict_Pass
 from wit_world.imports.mail import Message
 
-# What `configure` made of the settings: (pattern, tag), both for the first rule that fits.
-rules: list[tuple[str, str]] = []
+# A rule of the settings: which senders, and their tag.
+Rule = tuple[re.Pattern[str], str]
+
+# What `configure` made of the settings; the first rule that fits counts.
+rules: list[Rule] = []
+
+# How often Python has to run a function before it has settled how to run it best.
+WARM_UP = 20
 
 
-def read_rule(place: str, rule: object) -> tuple[str, str]:
+def read_rule(place: str, rule: object) -> Rule:
     """Checks one rule of the settings. `place` is what the operator is told."""
     if not isinstance(rule, dict):
         raise ValueError(f"`{place}`: a table with `from` and `tag` was expected")
@@ -27,10 +34,10 @@ def read_rule(place: str, rule: object) -> tuple[str, str]:
             raise ValueError(f"`{place}`: unknown key `{key}`; there are `from` and `tag`")
     if not rule["tag"].isprintable():
         raise ValueError(f"`{place}.tag`: has a character that can't be shown")
-    return rule["from"].lower(), rule["tag"].strip()
+    return re.compile(translate(rule["from"].lower())), rule["tag"].strip()
 
 
-def read_settings(text: str) -> list[tuple[str, str]]:
+def read_settings(text: str) -> list[Rule]:
     settings = json.loads(text)
     for key in settings:
         if key != "rules":
@@ -45,7 +52,7 @@ def tag_for(senders: list[str]) -> str | None:
     """The tag of the first rule that fits one of the addresses."""
     addresses = [address.lower() for _, address in getaddresses(senders)]
     for pattern, tag in rules:
-        if any(fnmatchcase(address, pattern) for address in addresses):
+        if any(pattern.match(address) for address in addresses):
             return tag
     return None
 
@@ -59,6 +66,9 @@ class Filter(exports.Filter):
             rules = read_settings(settings)
         except ValueError as fault:  # JSON that is none is a ValueError, too
             raise Err(str(fault))
+        # What happens on first use happens here, and not anew for each message: every message gets a copy of what is left now.
+        for _ in range(WARM_UP):
+            tag_for(["Nobody <nobody@invalid>"])
 
     def filter(self, message: Message) -> Verdict:
         tag = tag_for(message.headers("From"))

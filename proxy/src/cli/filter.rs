@@ -2,10 +2,12 @@
 
 mod alone;
 mod mail;
+mod repeat;
 mod report;
 mod watch;
 
 use std::io::{IsTerminal, Read, Write};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -47,6 +49,10 @@ pub(super) struct Arguments {
     /// Run again whenever the plugin, its settings, its data or a message changes, until interrupted.
     #[arg(long, requires = "mails")]
     watch: bool,
+    /// Examine each message so many times, and show the median of what each filter takes. The plugin is configured once, as in the
+    /// proxy, where that is possible.
+    #[arg(long, value_name = "N", default_value = "1", conflicts_with = "watch")]
+    repeat: NonZeroU32,
     /// Print reports as JSON, one object a line.
     #[arg(long)]
     json: bool,
@@ -173,7 +179,7 @@ async fn one(chain: &Chain, arguments: &Arguments, upstream: &str) -> Result<(),
         }
     };
     let mail = Mail::new(octets);
-    let outcome = run(chain, &mail, arguments.user.as_deref(), upstream).await;
+    let outcome = repeat::run(chain, &mail, arguments, upstream).await;
     let report = Report::new(&path, &mail, &outcome);
     let text = if arguments.json { report.json() } else { report.text(changes(&mail, &outcome).as_deref()) };
     eprintln!("{}", text.trim_end());
@@ -196,7 +202,7 @@ async fn many(chain: &Chain, arguments: &Arguments, upstream: &str) -> Result<()
                 continue;
             }
         };
-        let outcome = run(chain, &mail, arguments.user.as_deref(), upstream).await;
+        let outcome = repeat::run(chain, &mail, arguments, upstream).await;
         let report = Report::new(&path.display().to_string(), &mail, &outcome);
         let line = if arguments.json { report.json() } else { report.line() };
         write_out(&mut std::io::stdout(), format!("{line}\n").as_bytes())?;
@@ -239,7 +245,12 @@ fn show(result: &[u8], watch: bool) -> Result<(), String> {
 
 /// The chain over one mail.
 pub(super) async fn run(chain: &Chain, mail: &Mail, user: Option<&str>, upstream: &str) -> Outcome {
-    chain.select(user, "filter", false).run(mail.message(), facts(user, upstream), &FirstFailure).await
+    examined(chain, mail.message(), user, upstream).await
+}
+
+/// The chain over one message.
+async fn examined(chain: &Chain, message: Message, user: Option<&str>, upstream: &str) -> Outcome {
+    chain.select(user, "filter", false).run(message, facts(user, upstream), &FirstFailure).await
 }
 
 /// What is known of a message that comes from a file.

@@ -192,6 +192,44 @@ fn filter_reports_as_json() {
     }
 }
 
+/// A program that says `seen` each time it is run.
+const SAYS_SEEN: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\10\00\00\00\05\00\00\00")
+  (data (i32.const 16) "seen\n")
+  (func (export "_start") (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 32)))))"#;
+
+#[test]
+fn filter_examines_a_message_as_often_as_is_asked() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    write(&path("says.wasm"), wat::parse_str(SAYS_SEEN).expect("it is a module"));
+    write(&path("mail.eml"), message(1, "news", "", "text\n"));
+    fs::create_dir(path("mails")).expect("a folder can be made");
+    write(&path("mails/1.eml"), message(1, "news", "", "text\n"));
+    let run = |arguments: &[&str]| {
+        let mut command = popgate::command();
+        command
+            .current_dir(folder.path())
+            .args(["--log", "info", "filter", "--plugin", "says.wasm", "--json"])
+            .args(arguments);
+        process::run(&mut command, PATIENCE)
+    };
+    for (arguments, times) in
+        [(&["mail.eml"][..], 1), (&["--repeat", "5", "mail.eml"], 5), (&["--repeat", "3", "mails"], 3)]
+    {
+        let ended = run(arguments);
+        assert_eq!(ended.code, Some(0), "{}", ended.errors);
+        assert_eq!(ended.errors.matches("seen").count(), times, "{}", ended.errors);
+        let reports = [&ended.errors, &ended.output].into_iter().flat_map(|text| text.lines());
+        assert_eq!(reports.filter(|line| line.starts_with("{\"mail\"")).count(), 1, "one report for all times");
+    }
+    for refused in ["0", "many"] {
+        assert_eq!(run(&["--repeat", refused, "mail.eml"]).code, Some(2));
+    }
+}
+
 #[test]
 fn filter_takes_many_messages_and_writes_them_to_a_folder() {
     let folder = folder();

@@ -17,9 +17,10 @@ pub(super) fn configuration(arguments: &Arguments) -> Result<Config, String> {
     let mut filters = String::new();
     match &arguments.plugin {
         Some(plugin) => {
-            // Its author tries it again and again, and waits for it each time.
+            // Its author tries it again and again, and waits for it each time; but what messages will take is measured as it will be.
+            let snapshot = arguments.repeat.get() > 1;
             let mut section = format!(
-                "[[filter]]\nsnapshot = false\nplugin = {}\ngrant = {{ kv = true, connect = {} }}\n{}",
+                "[[filter]]\nsnapshot = {snapshot}\nplugin = {}\ngrant = {{ kv = true, connect = {} }}\n{}",
                 toml::Value::from(plugin.as_str()),
                 toml::Value::from(arguments.connect.clone()),
                 data(&arguments.data)?

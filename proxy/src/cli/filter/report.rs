@@ -78,7 +78,7 @@ impl Report {
         for filter in &self.filters {
             let time = filter.microseconds as f64 / 1000.0;
             let error = filter.error.as_deref().map(|error| format!("  {}", harmless(error))).unwrap_or_default();
-            let _ = write!(text, "\n  {:<16} {:<8} {time:>9.1} ms{error}", filter.name, filter.verdict);
+            let _ = write!(text, "\n  {:<16} {:<8} {time:>9.3} ms{error}", filter.name, filter.verdict);
             for finding in self.findings.iter().filter(|finding| finding.filter == filter.name) {
                 let points =
                     if finding.points == 0.0 { String::new() } else { format!(" ({:+} points)", finding.points) };
