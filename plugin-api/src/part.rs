@@ -115,6 +115,29 @@ impl<'m> Part<'m> {
         self.info().encoded_size
     }
 
+    /// The offset in the decoded content of the first occurrence of `needle` (1 to 1,024 octets) at or behind `start`. The host
+    /// searches; nothing is copied.
+    #[must_use]
+    pub fn find(&self, needle: &[u8], start: u64) -> Option<u64> {
+        self.handle()?.find(needle, start)
+    }
+
+    /// The first octets of the decoded content: `length` of them, or all if there are fewer.
+    #[must_use]
+    pub fn start(&self, length: usize) -> Vec<u8> {
+        let mut start = Vec::new();
+        let Some(content) = self.handle().map(host::Part::content) else { return start };
+        while start.len() < length {
+            let more = content.read(u32::try_from(length - start.len()).unwrap_or(u32::MAX));
+            if more.is_empty() {
+                break;
+            }
+            // As a rule one read gives all of it.
+            if start.is_empty() { start = more } else { start.extend(more) }
+        }
+        start
+    }
+
     /// The decoded content as a stream. Text keeps its charset.
     #[must_use]
     pub fn content(&self) -> Reader<'static> {
@@ -223,6 +246,19 @@ impl fmt::Debug for Part<'_> {
 #[cfg(test)]
 mod tests {
     use crate::Message;
+
+    #[test]
+    fn the_content_is_searched_and_its_start_is_given() {
+        let message = Message::from("Content-Transfer-Encoding: base64\n\naGVsbG8gaGVsbG8=\n");
+        let part = message.part(0).unwrap();
+        assert_eq!(part.find(b"hello", 0), Some(0));
+        assert_eq!(part.find(b"hello", 1), Some(6));
+        assert_eq!((part.find(b"hello", 7), part.find(b"aGVs", 0), part.find(b"", 0)), (None, None, None));
+        assert_eq!(
+            (part.start(4), part.start(99), part.start(0)),
+            (b"hell".to_vec(), b"hello hello".to_vec(), Vec::new())
+        );
+    }
 
     #[test]
     fn all_parts_are_listed_with_what_they_are_in() {

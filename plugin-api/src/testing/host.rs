@@ -50,13 +50,7 @@ impl Message {
     }
 
     pub(crate) fn find(&self, needle: &[u8], start: u64) -> Option<u64> {
-        let start = usize::try_from(start).ok()?;
-        let haystack = self.mail.raw.get(start..)?;
-        if needle.is_empty() || needle.len() > 1024 {
-            return None;
-        }
-        let found = haystack.windows(needle.len()).position(|window| window == needle)?;
-        Some((start + found) as u64)
+        find(&self.mail.raw, needle, start)
     }
 
     pub(crate) fn fact(&self, name: &str) -> Option<String> {
@@ -178,6 +172,15 @@ impl Message {
     }
 }
 
+fn find(octets: &[u8], needle: &[u8], start: u64) -> Option<u64> {
+    let start = usize::try_from(start).ok()?;
+    if needle.is_empty() || needle.len() > 1024 {
+        return None;
+    }
+    let found = octets.get(start..)?.windows(needle.len()).position(|window| window == needle)?;
+    Some((start + found) as u64)
+}
+
 /// RFC 5322, section 2.2: a name has printable ASCII characters without the colon.
 fn check_field(name: &str, value: &str) -> Result<(), String> {
     if name.is_empty() || !name.bytes().all(|octet| octet.is_ascii_graphic() && octet != b':') {
@@ -202,6 +205,10 @@ impl Part {
     pub(crate) fn headers(&self, name: &str) -> Vec<String> {
         let same = |field: &&Header| field.name.eq_ignore_ascii_case(name);
         self.0.fields.iter().filter(same).map(|field| field.value.clone()).collect()
+    }
+
+    pub(crate) fn find(&self, needle: &[u8], start: u64) -> Option<u64> {
+        find(&self.0.content, needle, start)
     }
 
     pub(crate) fn content(&self) -> Content {

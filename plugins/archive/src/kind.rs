@@ -167,6 +167,23 @@ impl Kind {
             )
     }
 
+    /// True if a walk looks for nothing in it but an archive that somebody has put there.
+    pub(crate) fn is_plain(self) -> bool {
+        matches!(
+            self,
+            Self::Unknown
+                | Self::Elf
+                | Self::Gif
+                | Self::JavaClass
+                | Self::Jpeg
+                | Self::Lnk
+                | Self::MachO
+                | Self::Png
+                | Self::Script
+                | Self::WebAssembly
+        )
+    }
+
     /// In a word or two, for people.
     #[must_use]
     pub fn name(self) -> &'static str {

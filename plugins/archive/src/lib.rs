@@ -62,7 +62,7 @@ mod zip;
 use std::fmt;
 
 pub use kind::{HEAD, Kind};
-pub use walk::walk;
+pub use walk::{plain, walk};
 
 /// How far a walk goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -7,7 +7,9 @@ mod zips;
 
 use std::io::BufReader;
 
-use crate::{Limits, Object, Unscannable, Visitor, walk};
+use memchr::memmem;
+
+use crate::{HEAD, Kind, Limits, Object, Unscannable, Visitor, plain, walk};
 
 /// What a walk tells, as lines: `PATH KIND`, `PATH: CONTENT` for what is deepest, `! PATH REASON`.
 #[derive(Default)]
@@ -48,7 +50,24 @@ fn log_within(limits: &Limits, name: &str, file: &[u8]) -> Log {
     let mut log = Log::default();
     walk(&mut &*file, name, limits, &mut log);
     assert!(log.open.is_empty());
+    if let Some(kind) = plain_kind(file) {
+        let (first, others) = log.lines.split_first().expect("the file itself is told");
+        assert_eq!(*first, format!("{name} {}", kind.name()));
+        assert!(
+            others.iter().all(|line| line.starts_with(&format!("{name}: "))),
+            "nothing but its content: {others:?}"
+        );
+    }
     log
+}
+
+/// What is known of a file without walking through it.
+fn plain_kind(file: &[u8]) -> Option<Kind> {
+    let find = |octets: &[u8], start| {
+        let start = usize::try_from(start).ok()?;
+        memmem::find(file.get(start..)?, octets).map(|at| (start + at) as u64)
+    };
+    plain(&file[..file.len().min(HEAD)], find)
 }
 
 fn lines(name: &str, file: &[u8]) -> Vec<String> {
@@ -66,8 +85,22 @@ impl std::io::Read for Slow<'_> {
 }
 
 #[test]
+fn a_file_is_plain_if_nothing_can_be_inside_of_it() {
+    let picture = [b"\x89PNG\r\n\x1a\n".as_slice(), &[7; 500]].concat();
+    assert_eq!(plain_kind(&picture), Some(Kind::Png));
+    assert_eq!(plain_kind(&[&picture[..], b"PK and PK\x03\x02"].concat()), Some(Kind::Png));
+    for mark in crate::zip::MARKS {
+        assert_eq!(plain_kind(&[&picture[..], b"PK", mark].concat()), None);
+    }
+    assert_eq!(plain_kind(&[0; 2_000]), Some(Kind::Unknown));
+    assert_eq!(plain_kind(b""), Some(Kind::Unknown));
+    assert_eq!(plain_kind(b"a text, in which something may be encoded"), None);
+}
+
+#[test]
 fn every_kind_is_opened_however_it_comes() {
     for (name, file) in made::all() {
+        assert_eq!(plain_kind(&file), None, "{name}");
         let lines = lines(name, &file);
         assert!(lines.iter().any(|line| line.ends_with(": hello inside")), "{name}: {lines:#?}");
         assert!(!lines.iter().any(|line| line.starts_with('!')), "{name}: {lines:#?}");

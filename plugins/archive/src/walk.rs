@@ -26,6 +26,21 @@ pub fn walk(file: &mut dyn BufRead, name: &str, limits: &Limits, visitor: &mut d
     walk.shown(&Place::OUTSIDE, name, Inner::Buffered(file), 1);
 }
 
+/// The kind of a file in which a walk finds nothing besides itself: to know so takes less than a walk, where somebody else can search
+/// the file. None for a file that has to be walked through.
+///
+/// `head` are its first [`HEAD`] octets, or all if there are fewer. `find` tells where octets begin in the whole of it, at an offset
+/// or behind it.
+pub fn plain(head: &[u8], mut find: impl FnMut(&[u8], u64) -> Option<u64>) -> Option<Kind> {
+    let kind = Kind::of(head);
+    if !kind.is_plain() {
+        return None;
+    }
+    let Some(first) = find(&zip::MARK[..], 0) else { return Some(kind) };
+    let is_archive = zip::MARKS.iter().any(|mark| find(&mark[..], first).is_some());
+    (!is_archive).then_some(kind)
+}
+
 /// What a walk has done so far. Objects are in each other, so all of them share it.
 pub(crate) struct Walk<'v> {
     pub(crate) limits: Limits,

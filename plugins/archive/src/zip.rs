@@ -22,6 +22,10 @@ const CENTRAL: &[u8; 4] = b"PK\x01\x02";
 const END: &[u8; 4] = b"PK\x05\x06";
 const END_64: &[u8; 4] = b"PK\x06\x06";
 
+/// What all marks of an archive begin with, and those that are looked at.
+pub(crate) const MARK: &[u8; 2] = b"PK";
+pub(crate) const MARKS: [&[u8; 4]; 4] = [LOCAL, CENTRAL, END, END_64];
+
 /// What stands for a size that is in the extra field.
 const ELSEWHERE: u64 = 0xffff_ffff;
 
@@ -72,7 +76,7 @@ fn next_mark(source: &mut Source<'_, '_>) -> Option<[u8; 4]> {
         if seen.len() < 4 {
             return None;
         }
-        match memchr::memmem::find(seen, b"PK") {
+        match memchr::memmem::find(seen, MARK) {
             Some(0) => return seen.first_chunk().copied(),
             Some(at) => source.skip(at),
             None => {

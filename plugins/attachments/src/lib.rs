@@ -59,7 +59,7 @@ mod policy;
 use std::collections::BTreeSet;
 use std::io::BufRead as _;
 
-use popgate_archive::{Limits, walk};
+use popgate_archive::{HEAD, Limits, Object, Visitor as _, plain, walk};
 use popgate_plugin::{Failure, Filter, Finding, Message, Part, Verdict, text};
 use serde::Deserialize;
 
@@ -229,7 +229,10 @@ impl Attachments {
             return Ok(Vec::new());
         }
         let mut content = Content::new(settings, &names);
-        walk(&mut part.content(), &name, &Limits::default(), &mut content);
+        match plain(&part.start(HEAD), |octets, start| part.find(octets, start)) {
+            Some(kind) => content.begin(&Object { path: &name, name: &name, kind, depth: 0, encrypted: false }),
+            None => walk(&mut part.content(), &name, &Limits::default(), &mut content),
+        }
         let mut found = content.found;
         if media_type.contains("macroenabled") && !found.iter().any(|(reason, ..)| *reason == Reason::Macros) {
             found.push((Reason::Macros, settings.macros, None));

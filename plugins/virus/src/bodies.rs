@@ -172,6 +172,11 @@ impl Bodies {
         self.for_texts
     }
 
+    /// How many signatures there are.
+    pub(crate) fn len(&self) -> usize {
+        self.signatures.len()
+    }
+
     /// Whether it may matter to search a message as it came; EICAR aside.
     pub(crate) fn are_for_mail(&self) -> bool {
         self.for_mail

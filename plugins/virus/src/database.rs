@@ -46,6 +46,11 @@ impl Database {
         Ok(Self { names, unnamed, digests, bodies })
     }
 
+    /// Whether there is nothing but EICAR.
+    pub(crate) fn has_eicar_alone(&self) -> bool {
+        self.digests.is_empty() && self.bodies.len() == 1
+    }
+
     /// Adds the signatures of the data file of this name.
     ///
     /// # Errors

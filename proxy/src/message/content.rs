@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use memchr::memmem;
+
 use super::encoding::{Decoder, Encoding};
 use super::octets::Octets;
 
@@ -72,6 +74,34 @@ impl Content {
             self.read += take;
         }
         (out, false)
+    }
+
+    /// The offset of the first occurrence of `needle` in what is left, at or behind `start`. An empty needle is nowhere.
+    #[must_use]
+    pub fn find(mut self, needle: &[u8], start: u64) -> Option<u64> {
+        if needle.is_empty() {
+            return None;
+        }
+        if self.charset.is_none() && matches!(self.decoder, Some(Decoder::Identity)) {
+            let found = self.octets.find(needle, self.rest.start.saturating_add(start), self.rest.end)?;
+            return Some(found - self.rest.start);
+        }
+        let finder = memmem::Finder::new(needle);
+        // Where the octets begin that are looked through: what was decoded last, behind those that may begin the needle.
+        let (mut at, mut seen) = (0_u64, Vec::new());
+        loop {
+            let skip = usize::try_from(start.saturating_sub(at)).unwrap_or(usize::MAX).min(seen.len());
+            if let Some(found) = finder.find(&seen[skip..]) {
+                return Some(at + (skip + found) as u64);
+            }
+            let done = seen.len().saturating_sub(needle.len() - 1);
+            seen.drain(..done);
+            at += done as u64;
+            if !self.refill() {
+                return None;
+            }
+            seen.extend_from_slice(&self.ready);
+        }
     }
 
     /// Decodes the next step, of which nothing may come. False when nothing is left.
@@ -155,6 +185,37 @@ mod tests {
                         let all = read(body, cut, encoding, charset, bite, 20_000).0;
                         assert!(all.starts_with(&plain[..39_990]), "{encoding:?} {charset:?} {bite} {cut}");
                         assert!(charset.is_some() || all == plain, "{encoding:?} {bite} {cut}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_found_is_found_wherever_it_is_cut() {
+        let mut plain: Vec<u8> = b"PK or not ".repeat(4_000);
+        plain[24_575..24_580].copy_from_slice(b"P\x05PK\x06");
+        let base64 = super::super::encoding::base64(&plain);
+        for (body, encoding) in [(&plain, Encoding::Identity), (&base64, Encoding::Base64)] {
+            for cut in [0, 1, 16_383, 32_768, body.len()] {
+                let content = || {
+                    let mut octets = Octets::from(Bytes::copy_from_slice(&body[..cut]));
+                    octets.push(Bytes::copy_from_slice(&body[cut..]));
+                    Content::new(octets, 0..body.len() as u64, encoding)
+                };
+                for needle in [&b"P\x05PK\x06"[..], b"PK\x06", b"PK", b"nowhere", b"", &plain[10_000..11_000], &plain] {
+                    for start in [0, 1, 24_570, 24_576, 24_577, 24_578, 39_999, 40_000, 40_001, usize::MAX] {
+                        let expected = plain
+                            .get(start..)
+                            .filter(|_| !needle.is_empty())
+                            .and_then(|rest| memmem::find(rest, needle))
+                            .map(|found| (start + found) as u64);
+                        assert_eq!(
+                            content().find(needle, start as u64),
+                            expected,
+                            "{:?} {encoding:?} {cut} {start}",
+                            String::from_utf8_lossy(&needle[..needle.len().min(20)])
+                        );
                     }
                 }
             }

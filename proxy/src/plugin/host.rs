@@ -240,6 +240,21 @@ impl Host {
         Ok(self.message()?.parts().get(index as usize).map(read))
     }
 
+    /// Where octets begin in the decoded content of a part.
+    pub(super) async fn find_in_part(
+        &mut self,
+        index: u32,
+        needle: Vec<u8>,
+        start: u64,
+    ) -> wasmtime::Result<Option<u64>> {
+        let message = self.message()?;
+        let Some(part) = message.parts().get(index as usize).filter(|_| needle.len() <= NEEDLE_MAX) else {
+            return Ok(None);
+        };
+        let content = part.content(message);
+        apart(part.encoded_size() > AT_ONCE_MAX, move || content.find(&needle, start)).await
+    }
+
     /// The decoded values of all fields of this name in a part's own header.
     pub(super) fn part_headers(&mut self, index: u32, name: &str) -> Result<Vec<String>, Exceeded> {
         let message = self.message()?;

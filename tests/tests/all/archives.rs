@@ -108,6 +108,31 @@ fn a_virus_in_archives_in_an_archive_is_held() {
 }
 
 #[test]
+fn what_is_hidden_in_a_picture_is_found() {
+    let picture = |more: &[u8]| [b"\x89PNG\r\n\x1a\n\0".as_slice(), &[7; 90_000], more, &[0; 100]].concat();
+    let test_file = nested("e.txt", eicar().as_bytes(), &["a.zip"]);
+    let clean = attached(5, "clean.png", &picture(b"PK"));
+    let mails = [
+        attached(1, "octets.png", &picture(eicar().as_bytes())),
+        attached(2, "archive.png", &picture(&test_file)),
+        // Larger than what is kept decoded of a message.
+        attached(3, "large.png", &picture(&[&[1; 1_200_000], eicar().as_bytes()].concat())),
+        attached(4, "program.png", &picture(&nested("setup.exe", b"MZ\x90\0 a program", &["a.zip"]))),
+        clean.clone(),
+    ];
+    let filters = "[[filter]]\nplugin = \"attachments\"\n[[filter]]\nplugin = \"virus\"\n";
+    let (popgate, mut client) = session(&mails, filters);
+    for number in 1..=3 {
+        let notice = fetch(&mut client, number);
+        assert!(!notice.contains("See the file.") && notice.contains("EICAR"), "{notice}");
+        assert!(keeps(&popgate.folder().join("state"), &crlf(&mails[number - 1])), "mail {number} is not kept");
+    }
+    let stripped = fetch(&mut client, 4);
+    assert!(stripped.contains("program.png") && stripped.contains("was removed"), "{stripped}");
+    assert_eq!(normalised(fetch(&mut client, 5).as_bytes()), clean);
+}
+
+#[test]
 fn signatures_of_a_data_file_are_found_in_archives() {
     let archive = nested("tool.exe", b"MZ\x90\0 a tool, number 4711, for a test", &["a.zip"]);
     let original = attached(1, "a.zip", &archive);

@@ -98,6 +98,9 @@ extern int32_t __wasm_import_popgate_filter_mail_method_part_ambiguous(int32_t);
 __attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]part.encoded-size")))
 extern int64_t __wasm_import_popgate_filter_mail_method_part_encoded_size(int32_t);
 
+__attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]part.find")))
+extern void __wasm_import_popgate_filter_mail_method_part_find(int32_t, uint8_t *, size_t, int64_t, uint8_t *);
+
 __attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]part.content")))
 extern int32_t __wasm_import_popgate_filter_mail_method_part_content(int32_t);
 
@@ -1089,6 +1092,27 @@ bool popgate_filter_mail_method_part_ambiguous(popgate_filter_mail_borrow_part_t
 uint64_t popgate_filter_mail_method_part_encoded_size(popgate_filter_mail_borrow_part_t self) {
   int64_t ret = __wasm_import_popgate_filter_mail_method_part_encoded_size((self).__handle);
   return (uint64_t) (ret);
+}
+
+bool popgate_filter_mail_method_part_find(popgate_filter_mail_borrow_part_t self, mail_filter_list_u8_t *needle, uint64_t start, uint64_t *ret) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[16];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_popgate_filter_mail_method_part_find((self).__handle, (uint8_t *) (*needle).ptr, (*needle).len, (int64_t) (start), ptr);
+  mail_filter_option_u64_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (uint64_t) (*((int64_t*) (ptr + 8)));
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
 }
 
 popgate_filter_mail_own_content_t popgate_filter_mail_method_part_content(popgate_filter_mail_borrow_part_t self) {

@@ -399,6 +399,9 @@ extern bool popgate_filter_mail_method_part_container(popgate_filter_mail_borrow
 extern bool popgate_filter_mail_method_part_ambiguous(popgate_filter_mail_borrow_part_t self);
 // Its octets as they stand in the message, still encoded, headers of the part not included.
 extern uint64_t popgate_filter_mail_method_part_encoded_size(popgate_filter_mail_borrow_part_t self);
+// The offset in the decoded content of the first occurrence of `needle` (1 to 1,024 octets, compared as they are) at or
+// behind `start`. None if there is none, or for a needle of another length. The host searches, and nothing is copied.
+extern bool popgate_filter_mail_method_part_find(popgate_filter_mail_borrow_part_t self, mail_filter_list_u8_t *needle, uint64_t start, uint64_t *ret);
 // Starts to read the decoded content from its beginning. Text keeps its charset. At most 256 contents are open and not
 // read to the end at the same time.
 extern popgate_filter_mail_own_content_t popgate_filter_mail_method_part_content(popgate_filter_mail_borrow_part_t self);
