@@ -192,7 +192,7 @@ pub(crate) mod host {
     use crate::{Finding, Header};
 
     pub(crate) use super::bindings::popgate::filter::mail::{Message, Part, Replacement, Splice};
-    pub(crate) use data::{read as data_read, size as data_size};
+    pub(crate) use data::{names as data_names, read as data_read, size as data_size};
 
     pub(crate) fn findings(message: &Message) -> Vec<Finding> {
         let own = |finding: mail::Finding| {

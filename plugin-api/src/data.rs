@@ -5,6 +5,12 @@
 
 use crate::{Reader, TooLarge, host};
 
+/// The names that the configuration has, in alphabetical order: a filter can refuse those that it does not read.
+#[must_use]
+pub fn names() -> Vec<String> {
+    host::data_names()
+}
+
 /// The size in octets of the file of this name; none if the configuration names no such file.
 #[must_use]
 pub fn size(name: &str) -> Option<u64> {

@@ -5,12 +5,12 @@
 
 #[cfg(target_family = "wasm")]
 pub(crate) use crate::component::host::{
-    Message, Part, Replacement, Splice, data_read, data_size, findings, header_fields, log, part_infos, state_add,
-    state_counters, state_get, state_put, state_remove,
+    Message, Part, Replacement, Splice, data_names, data_read, data_size, findings, header_fields, log, part_infos,
+    state_add, state_counters, state_get, state_put, state_remove,
 };
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use crate::testing::host::{
-    Message, Part, Replacement, Splice, data_read, data_size, findings, header_fields, log, part_infos,
+    Message, Part, Replacement, Splice, data_names, data_read, data_size, findings, header_fields, log, part_infos,
 };
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use crate::testing::state::{

@@ -273,6 +273,10 @@ pub(crate) fn part_infos(message: &Message, start: u32, count: u32) -> Vec<Info>
     message.mail.parts.iter().skip(start as usize).take(count.min(256) as usize).map(info).collect()
 }
 
+pub(crate) fn data_names() -> Vec<String> {
+    DATA.with_borrow(|data| data.keys().cloned().collect())
+}
+
 pub(crate) fn data_size(name: &str) -> Option<u64> {
     DATA.with_borrow(|data| data.get(name).map(|content| content.len() as u64))
 }

@@ -7,7 +7,7 @@
 //! [[filter]]
 //! name = "virus"
 //! plugin = "virus"
-//! data = { signatures = "virus.ndb" }     # optional; also hdb, hsb, ndb, hdu, hsu, ndu, and the names in `signatures` below
+//! data = { signatures = "virus.ndb" }     # optional; also hdb, hsb, ndb, hdu, hsu, ndu, and the names in `signatures` below; no others
 //! [filter.config]
 //! action = "hold"                         # or "strip": a notice takes the place of the infected part
 //! unscannable = "tag"                     # or "hold", "pass"
@@ -216,6 +216,13 @@ impl Filter for Virus {
 /// Reads all signatures.
 fn database(settings: &Settings) -> Result<Database, String> {
     let mut database = Database::new(&settings.sha256)?;
+    let read = |name: &String| FILES.contains(&name.as_str()) || settings.signatures.contains(name);
+    if let Some(unread) = data::names().into_iter().find(|name| !read(name)) {
+        return Err(format!(
+            "nothing reads the data file `{unread}`: call it `{}`, or name it in `signatures`",
+            FILES.join("`, `")
+        ));
+    }
     let own = settings.signatures.iter().map(|name| (&**name, true));
     for (name, wanted) in FILES.into_iter().map(|name| (name, false)).chain(own) {
         let Some(file) = data::open(name) else {

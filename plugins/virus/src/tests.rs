@@ -100,6 +100,11 @@ fn data_files_are_checked_when_the_filter_is_configured() {
     set_data("signatures", "virus\n");
     let fault = configure::<Virus>("{}").unwrap_err();
     assert_eq!(fault, "line 1 of the data file `signatures` has neither a digest nor a signature");
+    set_data("signatures", format!("{HELLO}  Test.Hello\n"));
+    set_data("hashes", format!("{HELLO}  Test.Hello\n"));
+    let fault = configure::<Virus>("{}").unwrap_err();
+    assert!(fault.starts_with("nothing reads the data file `hashes`: call it `signatures`, `hdb`"), "{fault}");
+    configure::<Virus>(r#"{"signatures": ["hashes"]}"#).unwrap();
 }
 
 #[test]

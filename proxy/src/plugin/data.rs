@@ -100,6 +100,11 @@ impl DataFiles {
         self.0.iter().map(mark).collect()
     }
 
+    /// The names of the files, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Octets of the file of this name.
     pub(super) fn size(&self, name: &str) -> Option<u64> {
         self.0.get(name).map(|file| file.size)

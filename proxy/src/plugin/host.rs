@@ -359,6 +359,11 @@ impl Host {
         Ok(())
     }
 
+    pub(super) fn data_names(&mut self) -> Result<Vec<String>, Exceeded> {
+        self.called()?;
+        Ok(self.data.names().map(str::to_owned).collect())
+    }
+
     pub(super) fn data_size(&mut self, name: &str) -> Result<Option<u64>, Exceeded> {
         self.called()?;
         self.readings.note(|| Reading::Data(name.to_owned()));

@@ -390,6 +390,10 @@ impl log::Host for Host {
 }
 
 impl data::Host for Host {
+    fn names(&mut self) -> Result<Vec<String>> {
+        Ok(self.data_names()?)
+    }
+
     fn size(&mut self, name: String) -> Result<Option<u64>> {
         Ok(self.data_size(&name)?)
     }

@@ -120,6 +120,9 @@ extern void __wasm_import_popgate_filter_log_write(int32_t, uint8_t *, size_t);
 
 // Imported Functions from `popgate:filter/data@0.1.0`
 
+__attribute__((__import_module__("popgate:filter/data@0.1.0"), __import_name__("names")))
+extern void __wasm_import_popgate_filter_data_names(uint8_t *);
+
 __attribute__((__import_module__("popgate:filter/data@0.1.0"), __import_name__("size")))
 extern void __wasm_import_popgate_filter_data_size(uint8_t *, size_t, uint8_t *);
 
@@ -1160,6 +1163,14 @@ bool popgate_filter_mail_method_replacement_write(popgate_filter_mail_borrow_rep
 
 void popgate_filter_log_write(popgate_filter_log_level_t level, mail_filter_string_t *text) {
   __wasm_import_popgate_filter_log_write((int32_t) level, (uint8_t *) (*text).ptr, (*text).len);
+}
+
+void popgate_filter_data_names(mail_filter_list_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_popgate_filter_data_names(ptr);
+  *ret = (mail_filter_list_string_t) { (mail_filter_string_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
 }
 
 bool popgate_filter_data_size(mail_filter_string_t *name, uint64_t *ret) {

@@ -419,6 +419,8 @@ extern bool popgate_filter_mail_method_replacement_write(popgate_filter_mail_bor
 extern void popgate_filter_log_write(popgate_filter_log_level_t level, mail_filter_string_t *text);
 
 // Imported Functions from `popgate:filter/data@0.1.0`
+// The names that the configuration has, in alphabetical order: a filter can refuse those that it does not read.
+extern void popgate_filter_data_names(mail_filter_list_string_t *ret);
 // Octets of the file of this name; none if the configuration names no such file.
 extern bool popgate_filter_data_size(mail_filter_string_t *name, uint64_t *ret);
 // Up to 65,536 octets of it from `offset`; empty behind the end or without such a file.
