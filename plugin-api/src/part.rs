@@ -115,6 +115,12 @@ impl<'m> Part<'m> {
         self.info().encoded_size
     }
 
+    /// Octets of the decoded content, for which the host may have to decode all of it.
+    #[must_use]
+    pub fn content_size(&self) -> u64 {
+        self.handle().map(host::Part::content_size).unwrap_or_default()
+    }
+
     /// The offset in the decoded content of the first occurrence of `needle` (1 to 1,024 octets) at or behind `start`. The host
     /// searches; nothing is copied.
     #[must_use]
@@ -253,6 +259,7 @@ mod tests {
         let part = message.part(0).unwrap();
         assert_eq!(part.find(b"hello", 0), Some(0));
         assert_eq!(part.find(b"hello", 1), Some(6));
+        assert_eq!(part.content_size(), 11);
         assert_eq!((part.find(b"hello", 7), part.find(b"aGVs", 0), part.find(b"", 0)), (None, None, None));
         assert_eq!(
             (part.start(4), part.start(99), part.start(0)),

@@ -207,6 +207,10 @@ impl Part {
         self.0.fields.iter().filter(same).map(|field| field.value.clone()).collect()
     }
 
+    pub(crate) fn content_size(&self) -> u64 {
+        self.0.content.len() as u64
+    }
+
     pub(crate) fn find(&self, needle: &[u8], start: u64) -> Option<u64> {
         find(&self.0.content, needle, start)
     }

@@ -46,9 +46,9 @@ impl Database {
         Ok(Self { names, unnamed, digests, bodies })
     }
 
-    /// Whether there is nothing but EICAR.
-    pub(crate) fn has_eicar_alone(&self) -> bool {
-        self.digests.is_empty() && self.bodies.len() == 1
+    /// Whether there is nothing but EICAR that a file of this size can be or contain; the size is not known of all.
+    pub(crate) fn has_eicar_alone(&self, size: Option<u64>) -> bool {
+        self.bodies.len() == 1 && !self.digests.may_have(size)
     }
 
     /// Adds the signatures of the data file of this name.

@@ -40,26 +40,44 @@ struct List<const N: usize> {
     entries: Vec<([u8; N], u64, Name)>,
     /// The beginnings of the digests, and what follows on them: a digest of another file is hardly ever in both.
     bits: [Bits; 2],
-    /// Octets of the largest file; larger ones need not be hashed.
-    size_max: u64,
+    /// The sizes of the files in octets, in order, each once; of another size none need be hashed. [`ANY_SIZE`] is the last of them.
+    sizes: Vec<u64>,
 }
 
 impl<const N: usize> Default for List<N> {
     fn default() -> Self {
-        Self { entries: Vec::new(), bits: <[Bits; 2]>::default(), size_max: 0 }
+        Self { entries: Vec::new(), bits: <[Bits; 2]>::default(), sizes: Vec::new() }
     }
 }
 
 impl<const N: usize> List<N> {
     fn add(&mut self, digest: [u8; N], size: u64, name: Name) {
         self.entries.push((digest, size, name));
-        self.size_max = self.size_max.max(size);
     }
 
     fn finish(&mut self) {
         self.entries.sort_unstable();
         self.entries.shrink_to_fit();
+        self.sizes = self.entries.iter().map(|(_, size, _)| *size).collect();
+        self.sizes.sort_unstable();
+        self.sizes.dedup();
+        self.sizes.shrink_to_fit();
         self.bits = [0, 8].map(|at| Bits::of(self.entries.iter().map(|(digest, ..)| eight(digest, at))));
+    }
+
+    /// Whether there is any of this size, which is not known of all.
+    fn may_have(&self, size: Option<u64>) -> bool {
+        let known = |size| self.has_any_size() || self.sizes.binary_search(&size).is_ok();
+        !self.sizes.is_empty() && size.is_none_or(known)
+    }
+
+    /// Whether there is any that is as large as this, or larger.
+    fn reaches(&self, size: u64) -> bool {
+        self.sizes.last().is_some_and(|largest| size <= *largest)
+    }
+
+    fn has_any_size(&self) -> bool {
+        self.sizes.last() == Some(&ANY_SIZE)
     }
 
     fn find(&self, digest: &[u8], size: u64) -> Option<Name> {
@@ -108,17 +126,22 @@ impl Digests {
         self.sha256.finish();
     }
 
+    /// Whether there is any of this size, which is not known of all.
+    pub(crate) fn may_have(&self, size: Option<u64>) -> bool {
+        self.md5.may_have(size) || self.sha1.may_have(size) || self.sha256.may_have(size)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.md5.entries.is_empty() && self.sha1.entries.is_empty() && self.sha256.entries.is_empty()
     }
 
-    /// Begins with a new file.
-    pub(crate) fn hash(&self) -> Hashing {
+    /// Begins with a new file of this size in octets, if it is known.
+    pub(crate) fn hash(&self, size: Option<u64>) -> Hashing {
         Hashing {
             size: 0,
-            md5: (!self.md5.entries.is_empty()).then(Md5::new),
-            sha1: (!self.sha1.entries.is_empty()).then(Sha1::new),
-            sha256: (!self.sha256.entries.is_empty()).then(Sha256::new),
+            md5: self.md5.may_have(size).then(Md5::new),
+            sha1: self.sha1.may_have(size).then(Sha1::new),
+            sha256: self.sha256.may_have(size).then(Sha256::new),
         }
     }
 }
@@ -136,9 +159,9 @@ impl Hashing {
     pub(crate) fn update(&mut self, digests: &Digests, octets: &[u8]) {
         self.size += octets.len() as u64;
         // What is larger than all that are known need not be hashed to its end.
-        self.md5 = self.md5.take().filter(|_| self.size <= digests.md5.size_max);
-        self.sha1 = self.sha1.take().filter(|_| self.size <= digests.sha1.size_max);
-        self.sha256 = self.sha256.take().filter(|_| self.size <= digests.sha256.size_max);
+        self.md5 = self.md5.take().filter(|_| digests.md5.reaches(self.size));
+        self.sha1 = self.sha1.take().filter(|_| digests.sha1.reaches(self.size));
+        self.sha256 = self.sha256.take().filter(|_| digests.sha256.reaches(self.size));
         if let Some(md5) = &mut self.md5 {
             md5.update(octets);
         }

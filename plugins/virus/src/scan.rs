@@ -23,6 +23,8 @@ pub(crate) struct Hit {
 #[derive(Debug)]
 pub(crate) struct Scan<'d> {
     database: &'d Database,
+    /// Octets of the file itself, if they are known.
+    size: Option<u64>,
     /// The objects that have begun, each inside of the one before.
     open: Vec<Open>,
     pub(crate) hits: Vec<Hit>,
@@ -43,8 +45,9 @@ struct Open {
 }
 
 impl<'d> Scan<'d> {
-    pub(crate) fn new(database: &'d Database) -> Self {
-        Self { database, open: Vec::new(), hits: Vec::new(), unscannable: Vec::new() }
+    /// A search through a file of this size in octets, if it is known: where no file of its size is listed, it is not hashed.
+    pub(crate) fn new(database: &'d Database, size: Option<u64>) -> Self {
+        Self { database, size, open: Vec::new(), hits: Vec::new(), unscannable: Vec::new() }
     }
 
     /// Begins with a message as it came.
@@ -56,7 +59,7 @@ impl<'d> Scan<'d> {
         let normalised = is_text && self.database.bodies.are_for_texts();
         self.open.push(Open {
             path,
-            hashing: self.database.digests.hash(),
+            hashing: self.database.digests.hash(self.size.filter(|_| self.open.is_empty())),
             search: Search::new(subject),
             normalised: normalised.then(|| Search::new(Subject::Normalised)),
             hits: self.hits.len(),

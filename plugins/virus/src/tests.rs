@@ -207,6 +207,32 @@ fn signatures_of_every_format_are_found_in_files_and_in_the_message() {
 }
 
 #[test]
+fn a_file_is_known_by_its_digest_if_a_file_of_its_size_is_listed_or_any_size() {
+    let file = [&b"\x89PNG\r\n\x1a\n\0"[..], &[7; 3_000]].concat();
+    let (md5, sha1) = made::digests(&file);
+    let size = file.len();
+    let message = || with_file("a.png", &file);
+    for (lists, found) in [
+        (format!("{md5}:{size}:Test.Md5\n"), Some("`a.png` is `Test.Md5`")),
+        (format!("{md5}:{}:Test.Md5\n", size + 1), None),
+        (format!("{md5}:{}:Test.Md5\n{sha1}:{size}:Test.Sha1\n", size + 1), Some("`a.png` is `Test.Sha1`")),
+        (format!("{md5}:{}:Test.Md5\n{md5}:*:Test.Any:73\n", size - 1), Some("`a.png` is `Test.Any`")),
+        (format!("{md5}:1:Test.Md5\n{sha1}:999999999:Test.Sha1\n"), None),
+    ] {
+        set_data("hdb", &*lists);
+        assert_eq!(run(json!({}), &message()), found.map_or(Verdict::Pass, Verdict::hold), "{lists}");
+    }
+    // The mail as it came, by its size.
+    let mail = message();
+    let raw = mail.read(0, 65_536);
+    let (md5, _) = made::digests(&raw);
+    for (size, verdict) in [(raw.len(), Verdict::hold("the message is `Test.Mail`")), (raw.len() + 1, Verdict::Pass)] {
+        set_data("hdb", format!("{md5}:{size}:Test.Mail\n"));
+        assert_eq!(run(json!({}), &mail), verdict);
+    }
+}
+
+#[test]
 fn texts_are_searched_in_small_letters_where_signatures_are_for_texts() {
     set_data("further", "Test.Page:3:*:6f6e6c6f61643d");
     let message = mail("Content-Type: text/html", "<html><body ONLOAD=x>");

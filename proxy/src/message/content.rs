@@ -76,6 +76,19 @@ impl Content {
         (out, false)
     }
 
+    /// How many octets are left.
+    #[must_use]
+    pub fn size(mut self) -> u64 {
+        let mut size = (self.ready.len() - self.read) as u64;
+        if self.charset.is_none() && matches!(self.decoder, Some(Decoder::Identity)) {
+            return size + (self.rest.end.min(self.octets.len()) - self.rest.start);
+        }
+        while self.refill() {
+            size += self.ready.len() as u64;
+        }
+        size
+    }
+
     /// The offset of the first occurrence of `needle` in what is left, at or behind `start`. An empty needle is nowhere.
     #[must_use]
     pub fn find(mut self, needle: &[u8], start: u64) -> Option<u64> {
@@ -187,6 +200,22 @@ mod tests {
                         assert!(charset.is_some() || all == plain, "{encoding:?} {bite} {cut}");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn the_size_is_that_of_what_is_read() {
+        for length in [0, 1, 16_383, 16_384, 50_000] {
+            let plain: Vec<u8> = b"some ".iter().copied().cycle().take(length).collect();
+            let base64 = super::super::encoding::base64(&plain);
+            for (body, encoding) in [(&plain, Encoding::Identity), (&base64, Encoding::Base64)] {
+                let content =
+                    || Content::new(Octets::from(Bytes::copy_from_slice(body)), 0..body.len() as u64, encoding);
+                assert_eq!(content().size(), length as u64, "{encoding:?}");
+                let mut started = content();
+                let read = started.read(1_000).len();
+                assert_eq!(started.size() + read as u64, length as u64, "{encoding:?}");
             }
         }
     }

@@ -240,6 +240,14 @@ impl Host {
         Ok(self.message()?.parts().get(index as usize).map(read))
     }
 
+    /// Octets of the decoded content of a part.
+    pub(super) async fn size_of_content(&mut self, index: u32) -> wasmtime::Result<u64> {
+        let message = self.message()?;
+        let Some(part) = message.parts().get(index as usize) else { return Ok(0) };
+        let content = part.content(message);
+        apart(part.encoded_size() > AT_ONCE_MAX, move || content.size()).await
+    }
+
     /// Where octets begin in the decoded content of a part.
     pub(super) async fn find_in_part(
         &mut self,

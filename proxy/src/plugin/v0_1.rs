@@ -47,6 +47,7 @@ mod bindings {
             "popgate:filter/mail.[method]message.replace-part": async | trappable,
             "popgate:filter/mail.[method]message.edit-text": async | trappable,
             "popgate:filter/mail.[method]message.remove-part": async | trappable,
+            "popgate:filter/mail.[method]part.content-size": async | trappable,
             "popgate:filter/mail.[method]part.find": async | trappable,
             "popgate:filter/mail.[method]content.read": async | trappable,
             "popgate:filter/state.get": async | trappable,
@@ -329,6 +330,10 @@ impl mail::HostPart for Host {
 
     fn encoded_size(&mut self, part: Resource<handles::Part>) -> Result<u64> {
         Ok(self.of_part(part.rep(), Part::encoded_size)?.unwrap_or_default())
+    }
+
+    async fn content_size(&mut self, part: Resource<handles::Part>) -> Result<u64> {
+        self.size_of_content(part.rep()).await
     }
 
     async fn find(&mut self, part: Resource<handles::Part>, needle: Vec<u8>, start: u64) -> Result<Option<u64>> {

@@ -98,6 +98,9 @@ extern int32_t __wasm_import_popgate_filter_mail_method_part_ambiguous(int32_t);
 __attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]part.encoded-size")))
 extern int64_t __wasm_import_popgate_filter_mail_method_part_encoded_size(int32_t);
 
+__attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]part.content-size")))
+extern int64_t __wasm_import_popgate_filter_mail_method_part_content_size(int32_t);
+
 __attribute__((__import_module__("popgate:filter/mail@0.1.0"), __import_name__("[method]part.find")))
 extern void __wasm_import_popgate_filter_mail_method_part_find(int32_t, uint8_t *, size_t, int64_t, uint8_t *);
 
@@ -1094,6 +1097,11 @@ bool popgate_filter_mail_method_part_ambiguous(popgate_filter_mail_borrow_part_t
 
 uint64_t popgate_filter_mail_method_part_encoded_size(popgate_filter_mail_borrow_part_t self) {
   int64_t ret = __wasm_import_popgate_filter_mail_method_part_encoded_size((self).__handle);
+  return (uint64_t) (ret);
+}
+
+uint64_t popgate_filter_mail_method_part_content_size(popgate_filter_mail_borrow_part_t self) {
+  int64_t ret = __wasm_import_popgate_filter_mail_method_part_content_size((self).__handle);
   return (uint64_t) (ret);
 }
 

@@ -399,6 +399,8 @@ extern bool popgate_filter_mail_method_part_container(popgate_filter_mail_borrow
 extern bool popgate_filter_mail_method_part_ambiguous(popgate_filter_mail_borrow_part_t self);
 // Its octets as they stand in the message, still encoded, headers of the part not included.
 extern uint64_t popgate_filter_mail_method_part_encoded_size(popgate_filter_mail_borrow_part_t self);
+// Octets of the decoded content, for which the host may have to decode all of it; 0 for a container.
+extern uint64_t popgate_filter_mail_method_part_content_size(popgate_filter_mail_borrow_part_t self);
 // The offset in the decoded content of the first occurrence of `needle` (1 to 1,024 octets, compared as they are) at or
 // behind `start`. None if there is none, or for a needle of another length. The host searches, and nothing is copied.
 extern bool popgate_filter_mail_method_part_find(popgate_filter_mail_borrow_part_t self, mail_filter_list_u8_t *needle, uint64_t start, uint64_t *ret);
