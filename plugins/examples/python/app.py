@@ -66,7 +66,7 @@ class Filter(exports.Filter):
             rules = read_settings(settings)
         except ValueError as fault:  # JSON that is none is a ValueError, too
             raise Err(str(fault))
-        # What happens on first use happens here, and not anew for each message: every message gets a copy of what is left now.
+        # What happens on first use happens here, and not anew for each message, which gets a copy of what is left now.
         for _ in range(WARM_UP):
             tag_for(["Nobody <nobody@invalid>"])
 

@@ -157,7 +157,7 @@ fn whole_lines<'a>(mut rest: &'a [u8], out: &mut Vec<u8>) -> (&'a [u8], usize) {
             rest = behind;
         }
         let decoded = out.len();
-        let fit = length % 4 == 0 && filled >= LINES_MIN * length;
+        let fit = length.is_multiple_of(4) && filled >= LINES_MIN * length;
         if !fit || base64_simd::STANDARD_NO_PAD.decode_append(&lines[..filled], out).is_err() {
             out.truncate(decoded);
             return (start, rest.len().min(start.len() - length - 1));
